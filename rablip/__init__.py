@@ -4,45 +4,89 @@ from __future__ import annotations
 
 import importlib as _importlib
 import os as _os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# In a source checkout that is not installed, configuration/, processing/ and modeling_rablip/ lie beside this folder.
+# In a source checkout that is not installed, the folders configuration, processing and modeling_rablip lie beside this.
 _here = _os.path.dirname(_os.path.abspath(__file__))
-if not _os.path.isdir(_os.path.join(_here, "configuration")) and _os.path.isfile(
-    _os.path.join(_here, "..", "setup.py")
-):
+_is_checkout = _os.path.isfile(_os.path.join(_here, "..", "setup.py"))
+if _is_checkout and not _os.path.isdir(_os.path.join(_here, "configuration")):
     __path__.append(_os.path.dirname(_here))
 
-_EXPORTS = {
-    "Answer": "answering.types",
-    "AnswerSettings": "answering.types",
-    "ImageRef": "processing.knowledge_rablip",
-    "KnowledgeBase": "knowledge_base",
-    "KnowledgeIndex": "index.knowledge_index",
-    "KnowledgeItem": "processing.knowledge_rablip",
-    "QuestionExample": "processing.knowledge_rablip",
-    "RablipAnswerer": "answering.answerer",
-    "RablipConfig": "configuration.configuration_rablip",
-    "RablipForConditionalGeneration": "modeling_rablip",
-    "RablipProcessor": "processing.processing_rablip",
-    "RablipReranker": "modeling_rablip",
-    "RablipRerankerConfig": "configuration.configuration_rablip",
-    "RablipRetriever": "modeling_rablip",
-    "RablipRetrieverConfig": "configuration.configuration_rablip",
-    "RablipRetrieverProcessor": "processing.processing_rablip",
-    "build_index": "indexing",
-    "open_index": "indexing",
-}
+from ._registration import install as _install  # noqa: E402  (needs nothing but the standard library)
 
-__all__ = sorted(_EXPORTS)
+if TYPE_CHECKING:
+    from .answering import AbstainReason, Answer, AnswerSettings, Candidate, RablipAnswerer
+    from .configuration import RablipConfig, RablipRerankerConfig, RablipRetrieverConfig
+    from .index import IndexCorruptError, IndexMismatchError, KnowledgeIndex
+    from .indexing import build_index, open_index
+    from .knowledge_base import KnowledgeBase
+    from .modeling_rablip import RablipForConditionalGeneration, RablipReranker, RablipRetriever
+    from .processing import (
+        ImageError,
+        ImageRef,
+        KnowledgeItem,
+        Modality,
+        QuestionExample,
+        RablipProcessor,
+        RablipRetrieverProcessor,
+    )
+
+__all__ = [
+    "AbstainReason",
+    "Answer",
+    "AnswerSettings",
+    "Candidate",
+    "ImageError",
+    "ImageRef",
+    "IndexCorruptError",
+    "IndexMismatchError",
+    "KnowledgeBase",
+    "KnowledgeIndex",
+    "KnowledgeItem",
+    "Modality",
+    "QuestionExample",
+    "RablipAnswerer",
+    "RablipConfig",
+    "RablipForConditionalGeneration",
+    "RablipProcessor",
+    "RablipReranker",
+    "RablipRerankerConfig",
+    "RablipRetriever",
+    "RablipRetrieverConfig",
+    "RablipRetrieverProcessor",
+    "build_index",
+    "open_index",
+]
+
+_MODULES: dict[str, tuple[str, ...]] = {
+    "answering": ("AbstainReason", "Answer", "AnswerSettings", "Candidate", "RablipAnswerer"),
+    "configuration": ("RablipConfig", "RablipRerankerConfig", "RablipRetrieverConfig"),
+    "index": ("IndexCorruptError", "IndexMismatchError", "KnowledgeIndex"),
+    "indexing": ("build_index", "open_index"),
+    "knowledge_base": ("KnowledgeBase",),
+    "modeling_rablip": ("RablipForConditionalGeneration", "RablipReranker", "RablipRetriever"),
+    "processing": (
+        "ImageError",
+        "ImageRef",
+        "KnowledgeItem",
+        "Modality",
+        "QuestionExample",
+        "RablipProcessor",
+        "RablipRetrieverProcessor",
+    ),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+_install()
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
+    """Import the module that holds a public name when the name is first used."""
+    if name not in _HOME:
         raise AttributeError(f"module 'rablip' has no attribute {name!r}")
-    value = getattr(_importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+    value = getattr(_importlib.import_module(f".{_HOME[name]}", __name__), name)
     globals()[name] = value
     return value
 
