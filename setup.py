@@ -47,7 +47,7 @@ CORE = [
     "transformers>=5.17,<6",
     "typer>=0.29",
 ]
-EVAL: list[str] = []
+EVAL = ["bm25s>=0.3.16"]
 TEST = ["hypothesis>=6.170", "pytest>=9.2"]
 DEV = [*TEST, "build>=1.3", "mypy>=2.4", "ruff>=0.17", "setuptools>=77"]
 
@@ -59,7 +59,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=all_packages(),
     package_dir={"rablip": "rablip", **{f"rablip.{name}": folder for name, folder in MAPPED.items()}},
     package_data={"rablip": ["py.typed"]},

@@ -1,0 +1,73 @@
+"""Evaluation: pure metrics, intervals, baselines that look at no picture, controls, and the whole run on the world."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .baselines import Bm25Ranker, RandomRanker, TfidfRanker
+    from .controls import derangement, shuffle_pictures, withhold_pictures
+    from .intervals import Figure, bootstrap_interval, proportion_figure, ratio_figure, wilson_interval
+    from .metrics import (
+        PrecisionRecall,
+        abstain_scores,
+        citation_scores,
+        exact_match,
+        majority_answer,
+        majority_matches,
+        normalize_answer,
+        recall_at_k,
+    )
+
+_MODULES: dict[str, tuple[str, ...]] = {
+    "baselines": ("Bm25Ranker", "RandomRanker", "TfidfRanker"),
+    "controls": ("derangement", "shuffle_pictures", "withhold_pictures"),
+    "intervals": ("Figure", "bootstrap_interval", "proportion_figure", "ratio_figure", "wilson_interval"),
+    "metrics": (
+        "PrecisionRecall",
+        "abstain_scores",
+        "citation_scores",
+        "exact_match",
+        "majority_answer",
+        "majority_matches",
+        "normalize_answer",
+        "recall_at_k",
+    ),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Bm25Ranker",
+    "Figure",
+    "PrecisionRecall",
+    "RandomRanker",
+    "TfidfRanker",
+    "abstain_scores",
+    "bootstrap_interval",
+    "citation_scores",
+    "derangement",
+    "exact_match",
+    "majority_answer",
+    "majority_matches",
+    "normalize_answer",
+    "proportion_figure",
+    "ratio_figure",
+    "recall_at_k",
+    "shuffle_pictures",
+    "wilson_interval",
+    "withhold_pictures",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the module that holds `name` on first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,188 @@
+"""Rankers that look at no picture: random order, BM25 and TF-IDF over titles, captions and texts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..processing.knowledge_rablip import KnowledgeItem
+
+__all__ = ["Bm25Ranker", "RandomRanker", "Ranker", "TfidfRanker", "lexical_tokens", "searchable_text"]
+
+_WORD = re.compile(r"\w+")
+
+
+class Ranker(Protocol):
+    """Anything that ranks knowledge items for questions in words."""
+
+    def rank(self, questions: Sequence[str], k: int) -> list[list[str]]:
+        """Ids of the best `k` items per question, best first; shorter when there are fewer items."""
+        ...
+
+
+def lexical_tokens(text: str) -> list[str]:
+    """Lower-case words and numbers, no stemming, no stop words (BM25 and TF-IDF weigh common words down).
+
+    >>> lexical_tokens("Who built the Velmor-Tarn in 1743?")
+    ['who', 'built', 'the', 'velmor', 'tarn', 'in', '1743']
+    """
+    return _WORD.findall(text.lower())
+
+
+def searchable_text(item: KnowledgeItem) -> str:
+    """Everything written about an item, repeated parts left out: title, caption, text.
+
+    >>> searchable_text(KnowledgeItem(id="1", title="Oak", text="Oak grows slowly."))
+    'Oak grows slowly.'
+    """
+    parts = [part.strip() for part in (item.title, item.caption, item.text) if part and part.strip()]
+    kept = [
+        part for place, part in enumerate(parts) if not any(other.startswith(part) for other in parts[place + 1 :])
+    ]
+    return " ".join(kept)
+
+
+class RandomRanker:
+    """A random order per question, seeded: the floor that every ranker must beat.
+
+    Args:
+        ids: ids of the knowledge items.
+        seed: seed of the order.
+
+    Example:
+        >>> ranker = RandomRanker(["a", "b", "c"], seed=1)
+        >>> [sorted(row) for row in ranker.rank(["one question", "another"], k=3)]
+        [['a', 'b', 'c'], ['a', 'b', 'c']]
+    """
+
+    def __init__(self, ids: Sequence[str], *, seed: int = 0) -> None:
+        self.ids = list(ids)
+        self._rng = np.random.default_rng(seed)
+
+    def rank(self, questions: Sequence[str], k: int) -> list[list[str]]:
+        """`k` different ids per question, drawn without replacement."""
+        _check_k(k)
+        size = min(k, len(self.ids))
+        return [[self.ids[i] for i in self._rng.choice(len(self.ids), size, replace=False)] for _ in questions]
+
+
+class _LexicalRanker:
+    """Shared by the two lexical rankers: ties are broken by a seeded order, never by the order of the items."""
+
+    def __init__(self, items: Sequence[KnowledgeItem], *, seed: int) -> None:
+        order = np.random.default_rng(seed).permutation(len(items))
+        shuffled = [items[i] for i in order]
+        self.ids = [item.id for item in shuffled]
+        self._build([lexical_tokens(searchable_text(item)) for item in shuffled])
+
+    def _build(self, documents: list[list[str]]) -> None:
+        raise NotImplementedError
+
+    def _scores(self, tokens: list[str]) -> npt.NDArray[np.float32]:
+        raise NotImplementedError
+
+    def rank(self, questions: Sequence[str], k: int) -> list[list[str]]:
+        """Ids of the best `k` items per question; items that share no word come last, in seeded order."""
+        _check_k(k)
+        if not self.ids:
+            return [[] for _ in questions]
+        rankings = []
+        for question in questions:
+            best = np.argsort(-self._scores(lexical_tokens(question)), kind="stable")[:k]
+            rankings.append([self.ids[i] for i in best])
+        return rankings
+
+
+class Bm25Ranker(_LexicalRanker):
+    """Okapi BM25 (Lucene's form) over titles, captions and texts, from the `bm25s` package.
+
+    Args:
+        items: the knowledge items.
+        k1: saturation of the term frequency.
+        b: strength of the length normalisation.
+        seed: seed of the order in which ties are returned.
+
+    Raises:
+        ImportError: when `bm25s` is not installed.
+
+    Example:
+        >>> items = [KnowledgeItem(id="1", text="A red house."), KnowledgeItem(id="2", text="A blue boat.")]
+        >>> Bm25Ranker(items).rank(["Which boat?"], k=1)
+        [['2']]
+    """
+
+    def __init__(self, items: Sequence[KnowledgeItem], *, k1: float = 1.5, b: float = 0.75, seed: int = 0) -> None:
+        self._bm25 = _new_bm25(k1=k1, b=b)
+        super().__init__(items, seed=seed)
+
+    def _build(self, documents: list[list[str]]) -> None:
+        self._vocabulary = {token for document in documents for token in document}
+        if self._vocabulary:
+            self._bm25.index(documents, show_progress=False)
+
+    def _scores(self, tokens: list[str]) -> npt.NDArray[np.float32]:
+        known = [token for token in tokens if token in self._vocabulary]
+        if not known:
+            return np.zeros(len(self.ids), dtype=np.float32)
+        return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
+
+
+class TfidfRanker(_LexicalRanker):
+    """Cosine of TF-IDF vectors, (1 + log tf) * (1 + log((1 + n) / (1 + df))), over titles, captions and texts.
+
+    Args:
+        items: the knowledge items.
+        seed: seed of the order in which ties are returned.
+
+    Example:
+        >>> items = [KnowledgeItem(id="1", text="A red house."), KnowledgeItem(id="2", text="A blue boat.")]
+        >>> TfidfRanker(items).rank(["Which boat?"], k=1)
+        [['2']]
+    """
+
+    def __init__(self, items: Sequence[KnowledgeItem], *, seed: int = 0) -> None:
+        super().__init__(items, seed=seed)
+
+    def _build(self, documents: list[list[str]]) -> None:
+        frequencies = [Counter(document) for document in documents]
+        df = Counter(token for counts in frequencies for token in counts)
+        self._idf = {token: 1 + math.log((1 + len(documents)) / (1 + count)) for token, count in df.items()}
+        postings: dict[str, tuple[list[int], list[float]]] = {token: ([], []) for token in df}
+        for place, counts in enumerate(frequencies):
+            weights = {token: (1 + math.log(count)) * self._idf[token] for token, count in counts.items()}
+            norm = math.sqrt(sum(weight * weight for weight in weights.values())) or 1.0
+            for token, weight in weights.items():
+                postings[token][0].append(place)
+                postings[token][1].append(weight / norm)
+        self._postings = {
+            token: (np.asarray(places), np.asarray(weights, dtype=np.float32))
+            for token, (places, weights) in postings.items()
+        }
+
+    def _scores(self, tokens: list[str]) -> npt.NDArray[np.float32]:
+        # The question's own norm is the same for every item and does not change the order.
+        scores = np.zeros(len(self.ids), dtype=np.float32)
+        for token, count in Counter(tokens).items():
+            if token in self._postings:
+                places, weights = self._postings[token]
+                scores[places] += weights * ((1 + math.log(count)) * self._idf[token])
+        return scores
+
+
+def _new_bm25(*, k1: float, b: float) -> Any:
+    try:
+        import bm25s
+    except ImportError as error:
+        raise ImportError("The BM25 baseline needs the package bm25s: pip install 'rablip[eval]'.") from error
+    return bm25s.BM25(method="lucene", k1=k1, b=b, backend="numpy")
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k must be at least 1, but is {k}.")
