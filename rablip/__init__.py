@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# In a source checkout that is not installed, the folders configuration, processing and modeling_rablip lie beside this.
+# In a source checkout that is not installed, configuration, processing and modeling_rablip lie beside this folder.
 _here = _os.path.dirname(_os.path.abspath(__file__))
 _is_checkout = _os.path.isfile(_os.path.join(_here, "..", "setup.py"))
 if _is_checkout and not _os.path.isdir(_os.path.join(_here, "configuration")):
