@@ -150,9 +150,9 @@ def read_webqa_knowledge(
         try:
             for file in files:
                 for guid, record in _records(file):
-                    for fact in _facts(record, _IMAGE_LISTS, file, guid) if pictures is not None else ():
+                    for fact in _facts(record, _IMAGE_LISTS, file, guid):
                         image_id = _image_id(fact, file, guid)
-                        if image_id not in seen_images:
+                        if pictures is not None and image_id not in seen_images:
                             seen_images.add(image_id)
                             yield from _image_item(fact, image_id, pictures, problems)
                     for fact in _facts(record, _TEXT_LISTS, file, guid):
