@@ -1,0 +1,156 @@
+"""The last stage: evidence shown to the generator, judged by it, and answered or withheld."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from ..processing.knowledge_rablip import KnowledgeItem
+from .composition import compose_answer, count_disagreements, describe_evidence, judge_relevance, withhold
+from .inference import GeneratorRow, generate_answers, generate_references, judge_evidence
+from .pictures import ItemPictures, without_picture
+from .selection import fit_pictures
+from .types import AbstainReason, Answer, AnswerSettings, Candidate, Selection
+
+if TYPE_CHECKING:
+    from ..modeling_rablip import RablipForConditionalGeneration
+    from ..processing.processing_rablip import RablipProcessor
+
+__all__ = ["answer_rows", "show_evidence"]
+
+
+def show_evidence(
+    question: str,
+    evidence: Sequence[Candidate],
+    question_images: Sequence[Image.Image],
+    pictures: ItemPictures,
+    *,
+    max_pictures: int | None,
+) -> tuple[Selection, GeneratorRow]:
+    """Opens the pictures of the evidence of one question and fits them into the places the generator has.
+
+    An item whose picture is missing or finds no place is shown by its words; one that has no words then is left out
+    and counted with the dropped pictures.
+
+    Args:
+        question: the question.
+        evidence: candidates in the order shown.
+        question_images: the question's own opened pictures; they take picture places first.
+        pictures: opens the pictures of items.
+        max_pictures: places left for evidence; None for no limit.
+
+    Returns:
+        The evidence as it is shown, and what the generator gets.
+    """
+    opened = pictures.open_shown(evidence)
+    given = Selection(tuple(candidate for candidate, _ in opened), tuple(getattr(evidence, "dropped_pictures", ())))
+    fitted = given if max_pictures is None else fit_pictures(given, max_pictures)
+    kept: list[Candidate] = []
+    items: list[KnowledgeItem] = []
+    shown: list[Image.Image | None] = []
+    dropped = list(fitted.dropped_pictures)
+    for candidate, (_, picture) in zip(fitted, opened, strict=True):
+        item = candidate.item if candidate.has_picture else without_picture(candidate.item)
+        if item is None:
+            dropped.append(candidate.id)
+            continue
+        kept.append(candidate)
+        items.append(item)
+        shown.append(picture if candidate.has_picture else None)
+    row = GeneratorRow(
+        question=question, items=tuple(items), pictures=tuple(shown), question_images=tuple(question_images)
+    )
+    return Selection(tuple(kept), tuple(dict.fromkeys(dropped))), row
+
+
+def answer_rows(
+    generator: RablipForConditionalGeneration,
+    processor: RablipProcessor,
+    selections: Sequence[Selection],
+    rows: Sequence[GeneratorRow],
+    settings: AnswerSettings,
+    *,
+    force: bool = False,
+) -> list[Answer]:
+    """Judges the evidence of each row, then writes the answers of those that are not withheld.
+
+    Args:
+        generator: the generator.
+        processor: its processor.
+        selections: the evidence of each row.
+        rows: what the generator gets, one per selection.
+        settings: thresholds that are None come from the generator's config.
+        force: write an answer even where there is no evidence, or none that is relevant.
+
+    Raises:
+        NonFiniteLogitsError: when the generator computes scores that are not numbers.
+    """
+    citation_threshold = _threshold(settings.citation_threshold, generator, "citation_threshold")
+    abstain_threshold = _threshold(settings.abstain_threshold, generator, "abstain_threshold")
+    answers = [
+        withhold(row.question, AbstainReason.NO_CANDIDATES, settings, dropped_pictures=selection.dropped_pictures)
+        for row, selection in zip(rows, selections, strict=True)
+    ]
+    asked = [position for position, row in enumerate(rows) if row.items or force]
+    if not asked:
+        return answers
+    relevance, truncated, inputs = judge_evidence(generator, processor, [rows[position] for position in asked])
+    reasons = [None if force else judge_relevance(values, abstain_threshold) for values in relevance]
+    writing = [number for number, reason in enumerate(reasons) if reason is None]
+    generation = {"max_new_tokens": settings.max_new_tokens, **settings.generation}
+    texts = dict(zip(writing, generate_answers(generator, processor, inputs, writing, **generation), strict=True))
+    for number, position in enumerate(asked):
+        selection, reason = selections[position], reasons[number]
+        evidence = describe_evidence(selection, relevance[number])
+        if reason is not None:
+            answers[position] = withhold(
+                rows[position].question,
+                reason,
+                settings,
+                evidence=evidence,
+                dropped_pictures=selection.dropped_pictures,
+                truncated=truncated[number],
+            )
+        else:
+            answers[position] = compose_answer(
+                rows[position].question,
+                texts[number],
+                evidence,
+                settings,
+                citation_threshold=citation_threshold,
+                dropped_pictures=selection.dropped_pictures,
+                truncated=truncated[number],
+            )
+    if settings.check_references:
+        _check_references(generator, processor, rows, answers, settings, citation_threshold)
+    return answers
+
+
+def _check_references(
+    generator: RablipForConditionalGeneration,
+    processor: RablipProcessor,
+    rows: Sequence[GeneratorRow],
+    answers: list[Answer],
+    settings: AnswerSettings,
+    threshold: float,
+) -> None:
+    checked = [position for position, answer in enumerate(answers) if answer.evidence]
+    if not checked:
+        return
+    generation = {"max_new_tokens": settings.max_new_tokens, **settings.generation}
+    lists = generate_references(generator, processor, [rows[position] for position in checked], **generation)
+    for position, (named, invented) in zip(checked, lists, strict=True):
+        answer = answers[position]
+        relevance = [one.relevance if one.relevance is not None else 0.0 for one in answer.evidence]
+        answers[position] = dataclasses.replace(
+            answer,
+            invented_citations=answer.invented_citations + invented,
+            reference_disagreements=count_disagreements(named, relevance, threshold),
+        )
+
+
+def _threshold(setting: float | None, generator: RablipForConditionalGeneration, name: str) -> float:
+    return float(getattr(generator.config, name)) if setting is None else setting

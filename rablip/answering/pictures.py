@@ -1,0 +1,124 @@
+"""Opening the pictures of questions and knowledge items, and reading an item without its picture where that fails."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from ..processing.images_rablip import ImageError, load_image
+from ..processing.knowledge_rablip import ImageRef, KnowledgeItem
+from .types import Candidate
+
+if TYPE_CHECKING:
+    from ..knowledge_base import KnowledgeBase
+
+__all__ = ["ItemPictures", "QuestionImage", "QuestionImages", "open_question_images", "without_picture"]
+
+logger = logging.getLogger(__name__)
+
+QuestionImage = Image.Image | ImageRef
+QuestionImages = Sequence[QuestionImage | Sequence[QuestionImage] | None]
+
+
+def open_question_images(images: QuestionImages | None, num_questions: int) -> list[list[Image.Image]]:
+    """The pictures of each question, opened by the one image rule; a question without a picture gets an empty list.
+
+    Args:
+        images: one entry per question: a picture, several, or None. None for no pictures at all.
+        num_questions: how many questions there are.
+
+    Raises:
+        ValueError: when there are not as many entries as questions.
+        TypeError: for a string or path: only PIL images and `ImageRef` are pictures.
+        ImageError: when a picture cannot be opened; the message names it.
+
+    Example:
+        >>> open_question_images([Image.new("RGB", (4, 4)), None], 2)[1]
+        []
+    """
+    if images is None:
+        return [[] for _ in range(num_questions)]
+    if isinstance(images, (Image.Image, ImageRef, str)) or len(images) != num_questions:
+        given = len(images) if isinstance(images, Sequence) else type(images).__name__
+        raise ValueError(
+            f"images must hold one entry per question ({num_questions}), got {given}. Use None for a question "
+            "without a picture."
+        )
+    opened = []
+    for entry in images:
+        pictures = [] if entry is None else list(entry) if isinstance(entry, (list, tuple)) else [entry]
+        opened.append([load_image(picture) for picture in pictures])
+    return opened
+
+
+class ItemPictures:
+    """Opens the pictures of knowledge items and keeps the last ones, for the stages that read them one after another.
+
+    Args:
+        knowledge_base: resolves relative paths of its own items; other items are opened as they are.
+        capacity: how many opened pictures are kept.
+
+    Example:
+        >>> ItemPictures(None).open(KnowledgeItem(id="7", text="It opened in 1889.")) is None
+        True
+    """
+
+    def __init__(self, knowledge_base: KnowledgeBase | None, *, capacity: int = 256) -> None:
+        self._knowledge_base = knowledge_base
+        self._capacity = capacity
+        self._opened: dict[tuple[str, ImageRef], Image.Image] = {}
+
+    def open(self, item: KnowledgeItem) -> Image.Image | None:
+        """The picture of an item in RGB, or None when it has none.
+
+        Raises:
+            ImageError: when the picture is missing or damaged.
+        """
+        if item.image is None:
+            return None
+        key = (item.id, item.image)
+        if key not in self._opened:
+            while len(self._opened) >= self._capacity:
+                self._opened.pop(next(iter(self._opened)))
+            picture = self._open_stored(item)
+            self._opened[key] = load_image(item.image) if picture is None else picture
+        return self._opened[key]
+
+    def open_shown(self, candidates: Iterable[Candidate]) -> list[tuple[Candidate, Image.Image | None]]:
+        """Each candidate with the picture a model gets; a picture that cannot be opened marks its candidate."""
+        shown = []
+        for candidate in candidates:
+            picture = None
+            if candidate.has_picture:
+                try:
+                    picture = self.open(candidate.item)
+                except ImageError as error:
+                    logger.warning("Item %r is read without its picture: %s", candidate.id, error)
+                    candidate = dataclasses.replace(candidate, image_missing=True)
+            shown.append((candidate, picture))
+        return shown
+
+    def _open_stored(self, item: KnowledgeItem) -> Image.Image | None:
+        # An item that was changed by the caller (another picture under the same id) must not open the stored picture.
+        base = self._knowledge_base
+        if base is None or item.id not in base or base[item.id].image != item.image:
+            return None
+        return base.open_image(item.id)
+
+
+def without_picture(item: KnowledgeItem) -> KnowledgeItem | None:
+    """The words of an item, without its picture; None when it has no words.
+
+    Example:
+        >>> without_picture(KnowledgeItem(id="8", image=ImageRef(path="8.png"))) is None
+        True
+    """
+    if item.image is None:
+        return item
+    if not any(part and part.strip() for part in (item.text, item.title, item.caption)):
+        return None
+    return dataclasses.replace(item, image=None)
