@@ -1,5 +1,7 @@
-"""The `rablip` command."""
+"""The `rablip` command. Nothing heavy is imported before a command needs it: `rablip env` answers without torch."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from .app import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,44 @@
+"""Options that several commands share, and the check of a model given by path or name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["DeviceOption", "ImageOption", "IndexOption", "JsonOption", "ModelOption", "check_model"]
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="A model folder (one model, or retriever/ [reranker/] generator/), or a Hub id."
+    ),
+]
+IndexOption = Annotated[Path, typer.Option("--index", help="An index folder made by `rablip index build`.")]
+ImageOption = Annotated[Path | None, typer.Option("--image", help="A picture that belongs to the question.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Such as cpu or cuda; by default a GPU if any.")]
+
+
+def check_model(model: str) -> str:
+    """Return `model`; a path that does not exist is an error here, not a question to the Hub.
+
+    Raises:
+        FileNotFoundError: when `model` can only be a path and there is no such folder.
+        NotADirectoryError: when it is a file.
+
+    Example:
+        >>> check_model("someone/rablip-base")
+        'someone/rablip-base'
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return str(path)
+    if path.exists():
+        raise NotADirectoryError(f"--model {model} is a file; give the model folder that holds config.json.")
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise FileNotFoundError(
+            f"--model {model}: there is no such folder. Give a model folder or a Hub id (name/model)."
+        )
+    return model
