@@ -1,0 +1,226 @@
+"""The trunk that every rablip model holds, under InstructBLIP's flat names.
+
+`vision_model`, `query_tokens.weight` and `qformer` are transformers' own InstructBLIP modules, composed, not copied;
+`image_slots` and `fusion` are rablip's. The classes differ only in the heads that they put on top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import InstructBlipQFormerModel, InstructBlipVisionModel, PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from .fusion_rablip import RablipFusion, RablipFusionAttention, RablipFusionLayer, RablipPooler
+from .visual_extraction_rablip import RablipImageSlots, RablipQueryTokens
+
+
+@dataclass
+class RablipTrunkOutput(ModelOutput):
+    """
+    Fused states of a batch of inputs with text, pictures or both.
+
+    Args:
+        hidden_states (`torch.FloatTensor` of shape `(batch_size, num_queries + seq_len, hidden_size)`): query
+            outputs, then text states, after fusion. `num_queries` is `config.num_query_tokens` when any input of the
+            batch has a picture, else 0.
+        attention_mask (`torch.LongTensor` of shape `(batch_size, num_queries + seq_len)`): 1 = keep. The queries of
+            an input without pictures are masked.
+        num_queries (`int`): how many of the states are query outputs.
+        image_embeds (`torch.FloatTensor` of shape `(batch_size, num_images, num_image_tokens, vision_hidden_size)`,
+            *optional*): what the vision tower gave.
+    """
+
+    hidden_states: torch.FloatTensor | None = None
+    attention_mask: torch.LongTensor | None = None
+    num_queries: int | None = None
+    image_embeds: torch.FloatTensor | None = None
+
+
+class RablipPreTrainedModel(PreTrainedModel):
+    """Weights' initialisation, flags and the shared trunk of the rablip models."""
+
+    base_model_prefix = "rablip"
+    main_input_name = "input_ids"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+    _no_split_modules = [
+        "InstructBlipEncoderLayer",
+        "InstructBlipQFormerEmbeddings",
+        "InstructBlipQFormerLayer",
+        "RablipFusionLayer",
+        "T5Block",
+    ]
+
+    def __init__(self, config: PreTrainedConfig, *inputs: Any, **kwargs: Any) -> None:
+        super().__init__(config, *inputs, **kwargs)
+        self.vision_model = InstructBlipVisionModel._from_config(config.vision_config)
+        self.qformer = InstructBlipQFormerModel._from_config(config.qformer_config)
+        hidden_size = config.qformer_config.hidden_size
+        self.query_tokens = RablipQueryTokens(config.num_query_tokens, hidden_size)
+        self.image_slots = RablipImageSlots(config)
+        self.fusion = RablipFusion(config)
+
+    @torch.no_grad()
+    def _init_weights(self, module: torch.nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, RablipQueryTokens):
+            # Equal queries would stay equal for ever, so they do not start at zero.
+            init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
+        elif isinstance(module, RablipImageSlots):
+            init.zeros_(module.slot_embeddings.weight)
+            init.zeros_(module.position_embeddings.weight)
+        elif isinstance(module, RablipFusion):
+            init.zeros_(module.modality_embeddings.weight)
+        elif isinstance(module, (RablipFusionAttention, RablipFusionLayer)):
+            init.zeros_(module.output.weight)
+            init.zeros_(module.output.bias)
+        elif isinstance(module, RablipPooler):
+            init.zeros_(module.token_weight.weight)
+            init.zeros_(module.token_weight.bias)
+
+    def get_input_embeddings(self) -> torch.nn.Module:
+        """The Q-Former's word embeddings (the generator gives its language model's)."""
+        return self.qformer.get_input_embeddings()
+
+    def set_input_embeddings(self, value: torch.nn.Module) -> None:
+        """Replace the embeddings that `get_input_embeddings` returns."""
+        self.qformer.set_input_embeddings(value)
+
+    def encode_images(self, pixel_values: torch.Tensor, image_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Run the vision tower over every picture of a batch.
+
+        Args:
+            pixel_values (`torch.FloatTensor` of shape `(batch_size, num_images, 3, height, width)`, or
+                `(batch_size, 3, height, width)` for one picture each): prepared pictures.
+            image_mask (`torch.LongTensor` of shape `(batch_size, num_images)`, *optional*): 1 = there is a picture;
+                empty slots are not computed.
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch_size, num_images, num_image_tokens, vision_hidden_size)`; zeros in
+            empty slots.
+
+        Raises:
+            ValueError: `pixel_values` has neither 4 nor 5 dimensions.
+        """
+        if pixel_values.dim() == 4:
+            pixel_values = pixel_values.unsqueeze(1)
+        if pixel_values.dim() != 5:
+            raise ValueError(
+                f"`pixel_values` has shape {tuple(pixel_values.shape)}; expected (batch_size, num_images, 3, height, "
+                "width) as the processor gives it."
+            )
+        batch_size, num_images = pixel_values.shape[:2]
+        flat = pixel_values.flatten(0, 1)
+        if image_mask is None:
+            features = self.vision_model(pixel_values=flat).last_hidden_state
+            return features.unflatten(0, (batch_size, num_images))
+        present = image_mask.reshape(-1).bool()
+        features = self.vision_model(pixel_values=flat[present]).last_hidden_state
+        scattered = features.new_zeros((batch_size * num_images, *features.shape[1:]))
+        return scattered.masked_scatter(present[:, None, None], features).unflatten(0, (batch_size, num_images))
+
+    def extract(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        *,
+        pixel_values: torch.Tensor | None = None,
+        image_embeds: torch.Tensor | None = None,
+        image_mask: torch.Tensor | None = None,
+    ) -> RablipTrunkOutput:
+        """Question-instructed visual extraction and fusion.
+
+        A batch gives what its rows give alone: an input without pictures is encoded by the Q-Former's text branch
+        whatever the other rows hold.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, seq_len)`, *optional*): Q-Former tokens.
+            attention_mask (`torch.LongTensor` of shape `(batch_size, seq_len)`, *optional*): 1 = keep.
+            pixel_values (`torch.FloatTensor` of shape `(batch_size, num_images, 3, height, width)`, *optional*):
+                pictures; exclusive with `image_embeds`.
+            image_embeds (`torch.FloatTensor` of shape `(batch_size, num_images, num_image_tokens,
+                vision_hidden_size)`, *optional*): features of the frozen tower, as `encode_images` gives them.
+            image_mask (`torch.LongTensor` of shape `(batch_size, num_images)`, *optional*): 1 = there is a picture.
+
+        Returns:
+            [`RablipTrunkOutput`].
+
+        Raises:
+            ValueError: both kinds of pictures are given, or neither text nor pictures.
+        """
+        if pixel_values is not None and image_embeds is not None:
+            raise ValueError("Got both `pixel_values` and `image_embeds`; give the pictures in one form only.")
+        if pixel_values is not None:
+            image_embeds = self.encode_images(pixel_values, image_mask)
+        if input_ids is None and image_embeds is None:
+            raise ValueError("Got neither `input_ids` nor pictures; there is nothing to encode.")
+        if input_ids is not None and attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+
+        if image_embeds is None:
+            num_queries = 0
+            states = self.qformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            mask = attention_mask
+        else:
+            image_embeds = image_embeds.to(self.image_slots.slot_embeddings.weight.dtype)
+            batch_size, num_images = image_embeds.shape[:2]
+            if image_mask is None:
+                image_mask = torch.ones((batch_size, num_images), dtype=torch.long, device=image_embeds.device)
+            image_tokens, image_token_mask = self.image_slots(image_embeds, image_mask)
+            queries = self.query_tokens(batch_size)
+            num_queries = queries.shape[1]
+            has_picture = image_mask.bool().any(dim=1, keepdim=True).long()
+            mask = has_picture.expand(-1, num_queries)
+            if input_ids is not None:
+                mask = torch.cat([mask, attention_mask.to(mask.dtype)], dim=1)
+            # A row with neither pictures nor text has nothing to attend to; its states are never read, but they
+            # must be finite, so it attends to its own queries.
+            attendable = torch.where(mask.any(dim=1, keepdim=True), mask, torch.ones_like(mask))
+            states = self.qformer(
+                input_ids=input_ids,
+                attention_mask=attendable,
+                query_embeds=queries,
+                encoder_hidden_states=image_tokens,
+                encoder_attention_mask=image_token_mask,
+            ).last_hidden_state
+        fused = self.fusion(states, mask, num_queries=num_queries)
+        return RablipTrunkOutput(
+            hidden_states=fused, attention_mask=mask, num_queries=num_queries, image_embeds=image_embeds
+        )
+
+    def freeze_vision_tower(self) -> None:
+        """Freeze the vision tower, as every stage after its own pre-training does."""
+        self.vision_model.requires_grad_(False)
+
+    def load_trunk(self, source: RablipPreTrainedModel) -> list[str]:
+        """Warm start: copy every weight that `source` has under the same name and shape.
+
+        Args:
+            source: a model of any rablip class.
+
+        Returns:
+            `list[str]`: the names of this model's weights that `source` does not give, i.e. the ones that keep their
+            own values and still have to be trained.
+
+        Raises:
+            ValueError: a weight has the same name but another shape.
+        """
+        own, given = self.state_dict(), source.state_dict()
+        for name in own.keys() & given.keys():
+            if own[name].shape != given[name].shape:
+                raise ValueError(
+                    f"`{name}` has shape {tuple(own[name].shape)} here and {tuple(given[name].shape)} in the given "
+                    f"{type(source).__name__}; warm starts need the same trunk configuration."
+                )
+        self.load_state_dict({name: given[name] for name in own.keys() & given.keys()}, strict=False)
+        return sorted(own.keys() - given.keys())
+
+
+__all__ = ["RablipPreTrainedModel", "RablipTrunkOutput"]
