@@ -53,8 +53,12 @@ lint: install
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
 
+# mypy does not know that three root folders belong to the package, so it is shown the tree as it is installed.
 types: install
-	$(BIN)/mypy -p rablip
+	rm -rf build/types && mkdir -p build/types/rablip
+	ln -s $(CURDIR)/rablip/* build/types/rablip/
+	ln -s $(CURDIR)/configuration $(CURDIR)/processing $(CURDIR)/modeling_rablip build/types/rablip/
+	cd build/types && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p rablip
 
 unit: install
 	RABLIP_TEST_LEVEL=sample $(PYTEST) -q -m "$(SAMPLE)"

@@ -1,4 +1,4 @@
-"""Rules for every test: offline, seeded, no use of what transformers has deprecated, and nothing left out in silence."""
+"""Rules for every test: offline, seeded, nothing that transformers has deprecated, nothing left out in silence."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _seeded() -> None:
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that reaches for the network fails and says so; local sockets (such as those of worker processes) work."""
+    """A test that reaches for the network fails and says so; sockets of this machine work."""
     connect = socket.socket.connect
 
     def refuse(self: socket.socket, address: Any, *args: Any) -> Any:

@@ -54,4 +54,4 @@ def _root(
 
 def main() -> None:
     """Run the command line; the entry point of the installed `rablip` command."""
-    app()
+    app(prog_name="rablip")

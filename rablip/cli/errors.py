@@ -47,12 +47,12 @@ def describe_bad_input(error: BaseException) -> str | None:
 class OneLineErrors(TyperGroup):
     """A command group that ends with exit code 2 and one line on stderr when the input is bad."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line and exit; the arguments are those of typer."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **kwargs)
+        if not kwargs.pop("standalone_mode", True):
+            return super().main(*args, **kwargs, standalone_mode=False)
         try:
-            code = super().main(*args, standalone_mode=False, **kwargs)
+            code = super().main(*args, **kwargs, standalone_mode=False)
         except typer.Abort:
             sys.exit(1)
         except BrokenPipeError:  # the reader of our output went away, as in `rablip ... | head`

@@ -27,7 +27,7 @@ def build(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder with metadata.jsonl, a JSONL file, a WebQA folder or a world (see README).",
+            help="A folder with metadata.jsonl, a JSONL file, a WebQA folder or a world.",
         ),
     ],
     model: ModelOption,

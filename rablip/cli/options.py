@@ -12,7 +12,7 @@ __all__ = ["DeviceOption", "ImageOption", "IndexOption", "JsonOption", "ModelOpt
 ModelOption = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="A model folder (one model, or retriever/ [reranker/] generator/), or a Hub id."
+        "--model", "-m", help="A model folder (one model, or a bundle of retriever/ and generator/), or a Hub id."
     ),
 ]
 IndexOption = Annotated[Path, typer.Option("--index", help="An index folder made by `rablip index build`.")]
@@ -39,6 +39,6 @@ def check_model(model: str) -> str:
         raise NotADirectoryError(f"--model {model} is a file; give the model folder that holds config.json.")
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise FileNotFoundError(
-            f"--model {model}: there is no such folder. Give a model folder or a Hub id (name/model)."
+            f"--model {model}: there is no such folder; give a model folder or a Hub id."
         )
     return model

@@ -16,7 +16,7 @@ def quickstart(
     out: Annotated[Path, typer.Option("--out", help="The HTML page to write.")] = Path("quickstart/page.html"),
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="A model folder; by default the tiny checkpoint of the checkout."),
+        typer.Option("--model", "-m", help="A model folder; by default the tiny one of the checkout."),
     ] = None,
 ) -> None:
     """Make a world, index it, print the table of baselines, answer a dozen questions, write an HTML page."""

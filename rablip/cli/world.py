@@ -14,7 +14,7 @@ from .output import one_json_object
 __all__ = ["make", "world_app"]
 
 world_app = typer.Typer(
-    cls=OneLineErrors, help="Make worlds: seeded pictures, texts and questions.", no_args_is_help=True
+    cls=OneLineErrors, help="Make worlds: pictures, texts and questions.", no_args_is_help=True
 )
 
 
@@ -29,7 +29,7 @@ def make(
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes everywhere.")],
     entities: Annotated[int, typer.Option("--entities", min=1, help="How many buildings; each gives about 4 items.")],
     split: Annotated[
-        str, typer.Option("--split", help="train, validation or test: no name is in two of them.")
+        str, typer.Option("--split", help="train, validation or test; they share no name.")
     ] = "test",
     as_json: JsonOption = False,
 ) -> None:
