@@ -1,4 +1,4 @@
-"""The one image rule: any picture a user may have becomes the same 8-bit RGB, or an error that names it and says why."""
+"""The one image rule: any picture becomes the same 8-bit RGB, or an error that names it and says why."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def load_image(
         return _decode(image, str(name), max_pixels, float_range)
     if not isinstance(image, ImageRef):
         raise TypeError(
-            f"A picture must be an ImageRef or a PIL image, got {type(image).__name__}. Strings are never guessed to be "
-            "pictures: pass ImageRef(path=...) for a file, Image.fromarray(...) for an array."
+            f"A picture must be an ImageRef or a PIL image, got {type(image).__name__}. Strings are never guessed to "
+            "be pictures: pass ImageRef(path=...) for a file, Image.fromarray(...) for an array."
         )
     data = _read_file(image.path, root, max_bytes) if image.path is not None else image.data or b""
     if len(data) > max_bytes:
@@ -187,8 +187,8 @@ def _float_to_rgb(image: Image.Image, name: str, float_range: tuple[float, float
     levels = np.asarray(image, dtype=np.float64)
     if float_range is None:
         raise ImageError(
-            f"Picture {name} has floating-point pixels (mode F), whose range is not known. Pass float_range=(0.0, 1.0) "
-            "or the range it has, or convert it to 8 bit first."
+            f"Picture {name} has floating-point pixels (mode F), whose range is not known. Pass "
+            "float_range=(0.0, 1.0) or the range it has, or convert it to 8 bit first."
         )
     lowest, highest = float_range
     if not highest > lowest:
