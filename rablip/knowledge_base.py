@@ -1,0 +1,343 @@
+"""The knowledge base: knowledge items in an Arrow table on disk, opened lazily, with their pictures checked."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from .processing.images_rablip import ImageError, load_image
+from .processing.knowledge_rablip import ImageRef, KnowledgeItem
+from .processing.readers_records import Problem
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from PIL.Image import Image
+
+__all__ = ["KnowledgeBase", "KnowledgeBaseError", "Problem"]
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+_STATE_NAME = "knowledge_base.json"
+_ROWS_IN_MEMORY = 64  # rows written at a time: with pictures of megabytes each, more would show
+_SHOWN = 10
+
+
+class KnowledgeBaseError(ValueError):
+    """Items cannot be stored or read; `problems` has every one, the message the first ten.
+
+    Args:
+        message: what is wrong.
+        problems: the items concerned.
+
+    Example:
+        >>> KnowledgeBaseError("no", [Problem("a", "a.png", "missing")]).problems[0].file
+        'a.png'
+    """
+
+    def __init__(self, message: str, problems: Iterable[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = list(problems)
+
+
+class KnowledgeBase:
+    """Knowledge items on disk: an Arrow table, read row by row; pictures are opened one at a time.
+
+    Made by `write` or `load`, not by the constructor.
+
+    Example:
+        >>> import tempfile
+        >>> item = KnowledgeItem(id="t1", text="The tower opened in 1889.")
+        >>> base, problems = KnowledgeBase.write([item], Path(tempfile.mkdtemp()) / "towers")
+        >>> len(base), base["t1"].text, problems
+        (1, 'The tower opened in 1889.', [])
+    """
+
+    def __init__(self, folder: Path, dataset: Dataset, root: Path | None) -> None:
+        self.folder = folder
+        self.root = root
+        self._dataset = dataset
+        self._ids: list[str] = dataset.data.column("id").to_pylist()
+        self._rows = {item_id: row for row, item_id in enumerate(self._ids)}
+
+    @classmethod
+    def write(
+        cls,
+        items: Iterable[KnowledgeItem],
+        folder: str | Path,
+        *,
+        root: str | Path | None = None,
+        images: Literal["embed", "reference"] = "embed",
+        on_error: Literal["raise", "skip"] = "raise",
+        problems: list[Problem] | None = None,
+    ) -> tuple[KnowledgeBase, list[Problem]]:
+        """Write items into a new folder as a stream; every picture is fully decoded, so that all bad ones are named.
+
+        Args:
+            items: the knowledge items; only a few are in memory at a time.
+            folder: must not exist yet, or be empty; it appears as a whole or not at all.
+            root: what the items' picture paths are relative to, and confined to.
+            images: "embed" copies the picture files into the table, so that the folder can be moved; "reference"
+                keeps the paths, and the pictures must stay where they are.
+            on_error: "raise" reports all problems in one error and writes nothing; "skip" leaves those items out.
+            problems: a list that a reader fills while `items` is read; its entries count like the base's own.
+
+        Returns:
+            The knowledge base, and the problems of the items that were left out.
+
+        Raises:
+            KnowledgeBaseError: when an id is there twice, when items have problems and `on_error` is "raise", or
+                when no item is left because all have problems.
+            FileExistsError: when the folder is not empty.
+            OSError: when the disk is full or read-only; nothing is left behind.
+        """
+        if images not in ("embed", "reference") or on_error not in ("raise", "skip"):
+            raise ValueError(
+                f'images must be "embed" or "reference" and on_error "raise" or "skip", got {images!r}, {on_error!r}.'
+            )
+        target = Path(folder).resolve()
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise FileExistsError(f"{target} exists and is not an empty folder. Give another one, or remove it.")
+        found: list[Problem] = [] if problems is None else problems
+        base = None if root is None else Path(root).resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+            rows = _checked_rows(items, base, images, found)
+            num_items = _write_table(rows, Path(scratch, "cache"), Path(scratch, "table"))
+            if found and (on_error == "raise" or num_items == 0):
+                raise KnowledgeBaseError(_describe(found, num_items), found)
+            stored_root = str(base) if images == "reference" and base is not None else None
+            state = {"format_version": FORMAT_VERSION, "num_items": num_items, "images": images, "root": stored_root}
+            Path(scratch, "table", _STATE_NAME).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+            _sync_files(Path(scratch, "table"))
+            if target.exists():
+                target.rmdir()
+            os.replace(Path(scratch, "table"), target)
+        for problem in found:
+            logger.warning("Left out: %s", problem)
+        return cls.load(target), found
+
+    @classmethod
+    def load(cls, folder: str | Path, *, root: str | Path | None = None) -> KnowledgeBase:
+        """Open a knowledge base; no picture is read.
+
+        Args:
+            folder: where it was written.
+            root: where referenced pictures are now; None for where they were.
+
+        Raises:
+            FileNotFoundError: when the folder is no knowledge base.
+            KnowledgeBaseError: when its files are damaged; names the folder.
+        """
+        source = Path(folder)
+        if not (source / _STATE_NAME).is_file():
+            raise FileNotFoundError(
+                f"{source} is not a knowledge base: it has no {_STATE_NAME}. Build one: rablip index build SOURCE "
+                "--model M --out DIR."
+            )
+        from datasets import load_from_disk
+
+        try:
+            state = json.loads((source / _STATE_NAME).read_text(encoding="utf-8"))
+            version, num_items, stored_root = state["format_version"], state["num_items"], state["root"]
+            if version != FORMAT_VERSION:
+                raise ValueError(f"it has format version {version!r}, this rablip reads {FORMAT_VERSION}")
+            dataset = load_from_disk(str(source))
+            if len(dataset) != num_items:
+                raise ValueError(f"it has {len(dataset)} items, {_STATE_NAME} says {num_items}")
+            place = root if root is not None else stored_root
+            return cls(source, dataset, None if place is None else Path(place))
+        except (ValueError, KeyError, TypeError, OSError) as error:  # Arrow's errors are ValueErrors and OSErrors
+            raise KnowledgeBaseError(f"The knowledge base {source} cannot be read: {error}") from error
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, item_id: object) -> bool:
+        return item_id in self._rows
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all items, in order."""
+        return list(self._ids)
+
+    def __getitem__(self, item_id: str) -> KnowledgeItem:
+        """Return one item by its id.
+
+        Raises:
+            KeyError: when there is none.
+        """
+        if item_id not in self._rows:
+            raise KeyError(f"There is no knowledge item {str(item_id)[:80]!r} among the {len(self)} of {self.folder}")
+        return _from_row(self._dataset[self._rows[item_id]])
+
+    def __iter__(self) -> Iterator[KnowledgeItem]:
+        for row in self._dataset:
+            yield _from_row(row)
+
+    def open_image(self, item_id: str) -> Image | None:
+        """Open the picture of an item, or return None when it has none.
+
+        Raises:
+            KeyError: when there is no such item.
+            ImageError: when the picture is missing, damaged or outside the root; names item and file.
+        """
+        return self.open_item_image(self[item_id])
+
+    def open_item_image(self, item: KnowledgeItem) -> Image | None:
+        """Open the picture of an item that was read from this knowledge base; like `open_image`."""
+        if item.image is None:
+            return None
+        try:
+            return load_image(item.image, root=self.root)
+        except ImageError as error:
+            raise ImageError(f"Knowledge item {item.id!r}: {error}") from error
+
+    def validate(self) -> list[Problem]:
+        """Fully decode every picture again and return those that fail.
+
+        Example:
+            >>> base, _ = KnowledgeBase.write([], Path(tempfile.mkdtemp()) / "empty")
+            >>> base.validate()
+            []
+        """
+        found = []
+        for row in self._dataset:
+            item = _from_row(row)
+            try:
+                self.open_item_image(item)
+            except ImageError as error:
+                found.append(Problem(item.id, _picture_name(row), _cause(error)))
+        return found
+
+
+def _checked_rows(
+    items: Iterable[KnowledgeItem], root: Path | None, images: str, problems: list[Problem]
+) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    for item in items:
+        if not isinstance(item, KnowledgeItem):
+            raise TypeError(f"A knowledge base holds KnowledgeItem, got {type(item).__name__}.")
+        if item.id in seen:
+            raise KnowledgeBaseError(
+                f"The id {item.id!r} is there twice. Give every knowledge item an id of its own: answers cite items "
+                "by id."
+            )
+        seen.add(item.id)
+        data = path = None
+        if item.image is not None:
+            data, path = item.image.data, item.image.path
+            try:
+                load_image(item.image, root=root)
+                if path is not None and images == "embed":
+                    data = ((root or Path()) / path).read_bytes()
+            except (ImageError, OSError) as error:
+                problems.append(Problem(item.id, item.image.name, _cause(error)))
+                continue
+        try:
+            metadata = json.dumps(dict(item.metadata))
+        except (TypeError, ValueError) as error:
+            raise KnowledgeBaseError(f"The metadata of {item.id!r} cannot be stored as JSON: {error}") from error
+        yield {
+            "id": item.id,
+            "text": item.text,
+            "title": item.title,
+            "caption": item.caption,
+            "source": item.source,
+            "image_bytes": data,
+            "image_path": path,
+            "metadata": metadata,
+        }
+
+
+def _write_table(rows: Iterator[dict[str, Any]], cache: Path, table: Path) -> int:
+    from datasets import Dataset, Features, Value, disable_progress_bars, enable_progress_bars
+    from datasets.exceptions import DatasetGenerationError
+    from datasets.utils import are_progress_bars_disabled
+
+    features = Features(
+        {
+            **{name: Value("string") for name in ("id", "text", "title", "caption", "source")},
+            "image_bytes": Value("large_binary"),  # plain binary overflows beyond 2 GB a batch
+            "image_path": Value("string"),
+            "metadata": Value("string"),
+        }
+    )
+    quiet = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        first = next(rows, None)
+        if first is None:  # datasets makes no empty table from a generator
+            dataset = Dataset.from_dict({name: [] for name in features}, features=features)
+        else:
+            dataset = Dataset.from_generator(
+                lambda: chain([first], rows),
+                features=features,
+                cache_dir=str(cache),
+                # One of its own: a result cached for arguments that look equal would be another source's items.
+                fingerprint=uuid.uuid4().hex,
+                writer_batch_size=_ROWS_IN_MEMORY,
+            )
+        dataset.save_to_disk(str(table))
+        num_items = len(dataset)
+        del dataset
+        shutil.rmtree(cache, ignore_errors=True)
+        return num_items
+    except DatasetGenerationError as error:
+        if error.__cause__ is not None:
+            raise error.__cause__ from None
+        raise
+    finally:
+        if not quiet:
+            enable_progress_bars()
+
+
+def _from_row(row: dict[str, Any]) -> KnowledgeItem:
+    image = None
+    if row["image_bytes"] is not None:
+        image = ImageRef(data=row["image_bytes"])
+    elif row["image_path"] is not None:
+        image = ImageRef(path=row["image_path"])
+    return KnowledgeItem(
+        id=row["id"],
+        text=row["text"],
+        image=image,
+        title=row["title"],
+        caption=row["caption"],
+        source=row["source"],
+        metadata=json.loads(row["metadata"]),
+    )
+
+
+def _picture_name(row: dict[str, Any]) -> str:
+    return row["image_path"] or f"<{len(row['image_bytes'] or b'')} bytes of picture data>"
+
+
+def _cause(error: BaseException) -> str:
+    inner = error.__cause__ if isinstance(error.__cause__, ImageError) else error
+    return str(inner)
+
+
+def _describe(problems: list[Problem], num_items: int) -> str:
+    shown = "\n".join(f"  {problem}" for problem in problems[:_SHOWN])
+    more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    if num_items == 0:
+        return f"None of the {len(problems)} knowledge items can be used:\n{shown}{more}"
+    return (
+        f"{len(problems)} of {num_items + len(problems)} knowledge items cannot be used:\n{shown}{more}\n"
+        'Repair them, or leave them out with on_error="skip".'
+    )
+
+
+def _sync_files(folder: Path) -> None:
+    for path in folder.iterdir():
+        with open(path, "rb+") as handle:
+            os.fsync(handle.fileno())
