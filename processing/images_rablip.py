@@ -26,7 +26,6 @@ IMAGE_FORMATS = (
     "ICO",
     "JPEG",
     "JPEG2000",
-    "MPO",
     "PNG",
     "PPM",
     "QOI",
