@@ -142,6 +142,8 @@ def generate_answers(
     if not rows:
         return []
     chosen = {name: values[list(rows)] for name, values in inputs.items()}
+    if "image_mask" in chosen and not chosen["image_mask"].any():
+        chosen = {name: chosen[name] for name in chosen.keys() - {"pixel_values", "image_embeds", "image_mask"}}
     checks = LogitsProcessorList([FiniteLogits()])
     with torch.inference_mode():
         ids = generator.generate(**chosen, logits_processor=checks, **generation)

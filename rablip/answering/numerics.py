@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import torch
 from torch import nn
@@ -58,7 +57,7 @@ class FiniteLogits(LogitsProcessor):
         [[1.0, 1.0, 1.0]]
     """
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Checks one step; input_ids (batch_size, seq_len), scores (batch_size, vocabulary_size), returned unchanged.
 
         Raises:
