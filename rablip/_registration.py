@@ -3,8 +3,9 @@
 `import rablip` must not cost an import of transformers or torch, yet `AutoModel.from_pretrained` has to know our
 classes afterwards, whichever of the two is imported first. So:
 
-- the modules of the Auto classes are watched by a small finder on `sys.meta_path`; once one of them has run, our
-  classes are registered there (at once when it had run before `import rablip`);
+- imports of transformers are watched by a small finder on `sys.meta_path`; whenever the outermost one has ended, our
+  classes are registered with the Auto classes that are there by then (at once for those imported before rablip). Not
+  earlier: our config module imports from transformers, and would find its modules half imported;
 - config classes are registered themselves; model and processor classes as stand-ins that import the real class on
   first use, because importing model files while transformers imports its own would be circular and slow. Once a
   stand-in was used, the real class takes its place in the mapping.
@@ -18,6 +19,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import sys
+import threading
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -53,7 +55,6 @@ _AUTO_CLASSES: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
     },
 }
 _AUTO_CONFIG = "transformers.models.auto.configuration_auto"
-_WATCHED = frozenset({_AUTO_CONFIG, _CONFIGS, *_AUTO_CLASSES})
 
 
 class _StandInMeta(type):
@@ -118,7 +119,7 @@ def register_ready() -> None:
     if auto_config is None:
         return
     if _CONFIGS in sys.modules and _loaded(_CONFIGS, list(_MODEL_TYPES.values())) is None:
-        return  # our config module is being imported right now; it is watched, so this runs again at its end
+        return  # our config module is being imported right now; it is watched too, so this runs again at its end
     configs = importlib.import_module(_CONFIGS)
     for model_type, config_name in _MODEL_TYPES.items():
         auto_config.AutoConfig.register(model_type, getattr(configs, config_name), exist_ok=True)
@@ -136,12 +137,12 @@ def register_ready() -> None:
 
 
 class _RegisteringFinder(importlib.abc.MetaPathFinder):
-    """Lets the other finders find a watched module and registers our classes after it has run."""
+    """Lets the other finders find a module of transformers and registers our classes after it has run."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname not in _WATCHED:
+        if fullname.partition(".")[0] != "transformers" and fullname != _CONFIGS:
             return None
         for finder in sys.meta_path:
             if isinstance(finder, _RegisteringFinder) or not hasattr(finder, "find_spec"):
@@ -154,13 +155,27 @@ class _RegisteringFinder(importlib.abc.MetaPathFinder):
         return None
 
 
+class _Running(threading.local):
+    """How many watched imports are under way in this thread, one inside the other."""
+
+    depth = 0
+
+
+_running = _Running()
+
+
 def _register_after(loader: Any) -> None:
-    """Make this one module's loader call `register_ready` once it has run the module."""
+    """Make this one module's loader call `register_ready` when it ends the outermost of the watched imports."""
     run = loader.exec_module
 
     def exec_module(module: ModuleType) -> None:
-        run(module)
-        register_ready()
+        _running.depth += 1
+        try:
+            run(module)
+        finally:
+            _running.depth -= 1
+        if _running.depth == 0:
+            register_ready()
 
     loader.exec_module = exec_module
 
