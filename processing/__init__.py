@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .collators import GeneratorCollator, RerankerCollator, RetrieverCollator
+    from .collators import CandidateExample, GeneratorCollator, RerankerCollator, RetrieverCollator
     from .images_rablip import ImageError, load_image
     from .knowledge_rablip import ImageRef, KnowledgeItem, Modality, QuestionExample
     from .processing_rablip import RablipProcessor, RablipRetrieverProcessor
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CandidateExample",
     "GeneratorCollator",
     "ImageError",
     "ImageRef",
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 _MODULES: dict[str, tuple[str, ...]] = {
-    "collators": ("GeneratorCollator", "RerankerCollator", "RetrieverCollator"),
+    "collators": ("CandidateExample", "GeneratorCollator", "RerankerCollator", "RetrieverCollator"),
     "images_rablip": ("ImageError", "load_image"),
     "knowledge_rablip": ("ImageRef", "KnowledgeItem", "Modality", "QuestionExample"),
     "processing_rablip": ("RablipProcessor", "RablipRetrieverProcessor"),

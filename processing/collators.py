@@ -1,0 +1,267 @@
+"""Collators: training examples to batches, with candidates in seeded random order; they only call the processors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch.utils.data import get_worker_info
+
+from .batching_rablip import Picture
+from .images_rablip import load_image
+from .knowledge_rablip import KnowledgeItem, QuestionExample
+from .processing_rablip import RablipProcessor
+from .processing_rablip_retriever import RablipRetrieverProcessor
+
+__all__ = ["CandidateExample", "GeneratorCollator", "RerankerCollator", "RetrieverCollator"]
+
+# Ids to frozen vision-tower features (num_ids, num_patches + 1, vision_hidden_size).
+FeatureLookup: TypeAlias = Callable[[Sequence[str]], torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateExample:
+    """A question with candidates that are known to help, or known not to.
+
+    Args:
+        question: the question.
+        candidates: the candidates; their order carries nothing, collators shuffle it.
+        relevance: how relevant each candidate is, 0 to 1.
+        answer: the answer to learn from these candidates, None for none.
+
+    Raises:
+        ValueError: when there are not as many relevance values as candidates.
+
+    Example:
+        >>> question = QuestionExample(id="q", question="When was it built?")
+        >>> tower = KnowledgeItem(id="a", text="Built in 1889.")
+        >>> CandidateExample(question=question, candidates=(tower,), relevance=(1.0,), answer="1889").answer
+        '1889'
+    """
+
+    question: QuestionExample
+    candidates: tuple[KnowledgeItem, ...]
+    relevance: tuple[float, ...]
+    answer: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.candidates) != len(self.relevance):
+            raise ValueError(
+                f"Question {self.question.id!r} has {len(self.candidates)} candidates but {len(self.relevance)} "
+                "relevance values. Give one per candidate."
+            )
+
+
+class _Collator:
+    """Opens pictures, or looks their features up, and shuffles candidates."""
+
+    def __init__(
+        self,
+        generator: np.random.Generator,
+        root: str | os.PathLike[str] | None,
+        features: FeatureLookup | None,
+        question_features: FeatureLookup | None,
+    ) -> None:
+        if not isinstance(generator, np.random.Generator):
+            raise TypeError(
+                f"generator must be a numpy Generator, got {type(generator).__name__}. Pass default_rng(seed)."
+            )
+        self.root = root
+        self.features = features
+        self.question_features = question_features
+        self._generator = generator
+        self._seed = int(generator.integers(2**63))
+        self._worker_seed: int | None = None
+
+    def _shuffle(self, example: CandidateExample) -> list[tuple[KnowledgeItem, float]]:
+        info = get_worker_info()
+        if info is not None and info.seed != self._worker_seed:
+            # A worker starts every epoch with a copy of this object: without this, each would shuffle alike.
+            self._worker_seed = info.seed
+            self._generator = np.random.default_rng([self._seed, info.seed])
+        order = self._generator.permutation(len(example.candidates))
+        return [(example.candidates[i], example.relevance[i]) for i in order]
+
+    def _open_items(self, items: Sequence[KnowledgeItem]) -> list[Picture | None]:
+        """The picture of each item; an item that occurs twice is opened once."""
+        shown = {item.id: item.image for item in items if item.image is not None}
+        opened: dict[str, Picture]
+        if self.features is None:
+            opened = {key: load_image(image, root=self.root) for key, image in shown.items()}
+        else:
+            opened = _look_up(self.features, list(shown))
+        return [opened.get(item.id) if item.image is not None else None for item in items]
+
+    def _open_questions(self, questions: Sequence[QuestionExample]) -> list[list[Picture]]:
+        if self.question_features is None:
+            return [[load_image(image, root=self.root) for image in question.images] for question in questions]
+        for question in questions:
+            if len(question.images) > 1:
+                raise ValueError(f"Question {question.id!r} has {len(question.images)} pictures; features know one.")
+        opened = _look_up(self.question_features, [question.id for question in questions if question.images])
+        return [[opened[question.id]] if question.images else [] for question in questions]
+
+
+class RetrieverCollator(_Collator):
+    """Examples to the inputs of `RablipRetriever.forward`: every item of the batch is a candidate of every question.
+
+    Args:
+        processor: the retriever's processor.
+        generator: source of the order of the items.
+        root: folder of the pictures' relative paths.
+        features: item ids to picture features, used instead of opening pictures.
+        question_features: likewise for the ids of questions with a picture.
+
+    Example (with a processor):
+        `DataLoader(examples, collate_fn=RetrieverCollator(processor, generator=np.random.default_rng(0)))`
+    """
+
+    def __init__(
+        self,
+        processor: RablipRetrieverProcessor,
+        *,
+        generator: np.random.Generator,
+        root: str | os.PathLike[str] | None = None,
+        features: FeatureLookup | None = None,
+        question_features: FeatureLookup | None = None,
+    ) -> None:
+        super().__init__(generator, root, features, question_features)
+        self.processor = processor
+
+    def __call__(self, examples: Sequence[CandidateExample]) -> dict[str, torch.Tensor]:
+        """Collates examples; each needs a relevant candidate.
+
+        Returns:
+            The questions' inputs, the items' inputs with the prefix `knowledge_` (an item that several rows hold
+            stands once), and `positive_mask` (num_questions, num_items) float, 1 where the item is relevant to the
+            question, also when another row brought it.
+
+        Raises:
+            ValueError: when a row has no relevant candidate.
+        """
+        items: dict[str, KnowledgeItem] = {}
+        positives: list[set[str]] = []
+        for example in examples:
+            relevant = {
+                item.id for item, value in zip(example.candidates, example.relevance, strict=True) if value >= 0.5
+            }
+            if not relevant:
+                raise ValueError(
+                    f"Question {example.question.id!r} has no relevant candidate: a retriever cannot learn it."
+                )
+            positives.append(relevant | set(example.question.positive_ids))
+            items.update((item.id, item) for item, _ in self._shuffle(example))
+        questions = [example.question for example in examples]
+        batch = dict(
+            self.processor.process_questions(
+                [question.question for question in questions], self._open_questions(questions)
+            )
+        )
+        candidates = list(items.values())
+        knowledge = self.processor.process_knowledge(candidates, self._open_items(candidates))
+        batch |= {f"knowledge_{name}": values for name, values in knowledge.items()}
+        mask = [[float(item.id in relevant) for item in candidates] for relevant in positives]
+        return {**batch, "positive_mask": torch.tensor(mask)}
+
+
+class RerankerCollator(_Collator):
+    """Examples to the inputs of `RablipReranker.forward`, one row per (question, candidate).
+
+    Args:
+        processor: the re-ranker's processor.
+        generator, root, features, question_features: as in `RetrieverCollator`.
+
+    Example (with a processor):
+        `RerankerCollator(processor, generator=np.random.default_rng(0))(examples)["relevance_labels"]`
+    """
+
+    def __init__(
+        self,
+        processor: RablipRetrieverProcessor,
+        *,
+        generator: np.random.Generator,
+        root: str | os.PathLike[str] | None = None,
+        features: FeatureLookup | None = None,
+        question_features: FeatureLookup | None = None,
+    ) -> None:
+        super().__init__(generator, root, features, question_features)
+        self.processor = processor
+
+    def __call__(self, examples: Sequence[CandidateExample]) -> dict[str, torch.Tensor]:
+        """Collates examples.
+
+        Returns:
+            The pairs' inputs and `relevance_labels` (num_pairs,) float.
+
+        Raises:
+            ValueError: when no row has a candidate.
+        """
+        asked = self._open_questions([example.question for example in examples])
+        pairs = [
+            (example.question.question, pictures, item, value)
+            for example, pictures in zip(examples, asked, strict=True)
+            for item, value in self._shuffle(example)
+        ]
+        if not pairs:
+            raise ValueError(f"None of the {len(examples)} examples has a candidate. Leave such examples out.")
+        items = [item for _, _, item, _ in pairs]
+        batch = self.processor.process_pairs(
+            [question for question, _, _, _ in pairs],
+            items,
+            question_images=[pictures for _, pictures, _, _ in pairs],
+            images=self._open_items(items),
+        )
+        return {**batch, "relevance_labels": torch.tensor([float(value) for _, _, _, value in pairs])}
+
+
+class GeneratorCollator(_Collator):
+    """Examples to the inputs of `RablipForConditionalGeneration.forward`.
+
+    The candidates of each row are numbered in random order, so that a candidate's place says nothing of its relevance.
+
+    Args:
+        processor: the generator's processor.
+        askg: whether to prepare the ASKG pass.
+        generator, root, features, question_features: as in `RetrieverCollator`.
+
+    Example (with a processor):
+        `GeneratorCollator(processor, generator=np.random.default_rng(0))(examples)["askg_labels"]`
+    """
+
+    def __init__(
+        self,
+        processor: RablipProcessor,
+        *,
+        generator: np.random.Generator,
+        askg: bool = True,
+        root: str | os.PathLike[str] | None = None,
+        features: FeatureLookup | None = None,
+        question_features: FeatureLookup | None = None,
+    ) -> None:
+        super().__init__(generator, root, features, question_features)
+        self.processor = processor
+        self.askg = askg
+
+    def __call__(self, examples: Sequence[CandidateExample]) -> dict[str, torch.Tensor]:
+        """Collates examples; what comes back is documented at `RablipProcessor.process_generation`."""
+        shuffled = [self._shuffle(example) for example in examples]
+        evidence = [[item for item, _ in row] for row in shuffled]
+        opened = iter(self._open_items([item for row in evidence for item in row]))
+        batch: Any = self.processor.process_generation(
+            [example.question.question for example in examples],
+            evidence,
+            [[next(opened) for _ in row] for row in evidence],
+            question_images=self._open_questions([example.question for example in examples]),
+            answers=[example.answer for example in examples],
+            relevance=[[value for _, value in row] for row in shuffled],
+            askg=self.askg,
+        )
+        return dict(batch)
+
+
+def _look_up(features: FeatureLookup, ids: list[str]) -> dict[str, Picture]:
+    return dict(zip(ids, features(ids), strict=True)) if ids else {}
