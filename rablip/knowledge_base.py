@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import tempfile
-import uuid
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .knowledge_table import empty_table, item_to_row, open_table, row_to_item, write_table
 from .processing.images_rablip import ImageError, load_image
-from .processing.knowledge_rablip import ImageRef, KnowledgeItem
+from .processing.knowledge_rablip import KnowledgeItem
 from .processing.readers_records import Problem
 
 if TYPE_CHECKING:
@@ -27,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 _STATE_NAME = "knowledge_base.json"
-_ROWS_IN_MEMORY = 64  # rows written at a time: with pictures of megabytes each, more would show
 _SHOWN = 10
 
 
@@ -111,7 +108,7 @@ class KnowledgeBase:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
             rows = _checked_rows(items, base, images, found)
-            num_items = _write_table(rows, Path(scratch, "cache"), Path(scratch, "table"))
+            num_items = write_table(rows, cache=Path(scratch, "cache"), folder=Path(scratch, "table"))
             if found and (on_error == "raise" or num_items == 0):
                 raise KnowledgeBaseError(_describe(found, num_items), found)
             stored_root = str(base) if images == "reference" and base is not None else None
@@ -143,14 +140,12 @@ class KnowledgeBase:
                 f"{source} is not a knowledge base: it has no {_STATE_NAME}. Build one: rablip index build SOURCE "
                 "--model M --out DIR."
             )
-        from datasets import load_from_disk
-
         try:
             state = json.loads((source / _STATE_NAME).read_text(encoding="utf-8"))
             version, num_items, stored_root = state["format_version"], state["num_items"], state["root"]
             if version != FORMAT_VERSION:
                 raise ValueError(f"it has format version {version!r}, this rablip reads {FORMAT_VERSION}")
-            dataset = load_from_disk(str(source))
+            dataset = open_table(source) if num_items else empty_table()
             if len(dataset) != num_items:
                 raise ValueError(f"it has {len(dataset)} items, {_STATE_NAME} says {num_items}")
             place = root if root is not None else stored_root
@@ -177,11 +172,11 @@ class KnowledgeBase:
         """
         if item_id not in self._rows:
             raise KeyError(f"There is no knowledge item {str(item_id)[:80]!r} among the {len(self)} of {self.folder}")
-        return _from_row(self._dataset[self._rows[item_id]])
+        return row_to_item(self._dataset[self._rows[item_id]])
 
     def __iter__(self) -> Iterator[KnowledgeItem]:
         for row in self._dataset:
-            yield _from_row(row)
+            yield row_to_item(row)
 
     def open_image(self, item_id: str) -> Image | None:
         """Open the picture of an item, or return None when it has none.
@@ -211,7 +206,7 @@ class KnowledgeBase:
         """
         found = []
         for row in self._dataset:
-            item = _from_row(row)
+            item = row_to_item(row)
             try:
                 self.open_item_image(item)
             except ImageError as error:
@@ -239,82 +234,15 @@ def _checked_rows(
                 load_image(item.image, root=root)
                 if path is not None and images == "embed":
                     data = ((root or Path()) / path).read_bytes()
+                elif path is not None and root is None:
+                    path = str(Path(path).resolve())  # another process has another working folder
             except (ImageError, OSError) as error:
                 problems.append(Problem(item.id, item.image.name, _cause(error)))
                 continue
         try:
-            metadata = json.dumps(dict(item.metadata))
+            yield item_to_row(item, image_bytes=data, image_path=path)
         except (TypeError, ValueError) as error:
             raise KnowledgeBaseError(f"The metadata of {item.id!r} cannot be stored as JSON: {error}") from error
-        yield {
-            "id": item.id,
-            "text": item.text,
-            "title": item.title,
-            "caption": item.caption,
-            "source": item.source,
-            "image_bytes": data,
-            "image_path": path,
-            "metadata": metadata,
-        }
-
-
-def _write_table(rows: Iterator[dict[str, Any]], cache: Path, table: Path) -> int:
-    from datasets import Dataset, Features, Value, disable_progress_bars, enable_progress_bars
-    from datasets.exceptions import DatasetGenerationError
-    from datasets.utils import are_progress_bars_disabled
-
-    features = Features(
-        {
-            **{name: Value("string") for name in ("id", "text", "title", "caption", "source")},
-            "image_bytes": Value("large_binary"),  # plain binary overflows beyond 2 GB a batch
-            "image_path": Value("string"),
-            "metadata": Value("string"),
-        }
-    )
-    quiet = are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        first = next(rows, None)
-        if first is None:  # datasets makes no empty table from a generator
-            dataset = Dataset.from_dict({name: [] for name in features}, features=features)
-        else:
-            dataset = Dataset.from_generator(
-                lambda: chain([first], rows),
-                features=features,
-                cache_dir=str(cache),
-                # One of its own: a result cached for arguments that look equal would be another source's items.
-                fingerprint=uuid.uuid4().hex,
-                writer_batch_size=_ROWS_IN_MEMORY,
-            )
-        dataset.save_to_disk(str(table))
-        num_items = len(dataset)
-        del dataset
-        shutil.rmtree(cache, ignore_errors=True)
-        return num_items
-    except DatasetGenerationError as error:
-        if error.__cause__ is not None:
-            raise error.__cause__ from None
-        raise
-    finally:
-        if not quiet:
-            enable_progress_bars()
-
-
-def _from_row(row: dict[str, Any]) -> KnowledgeItem:
-    image = None
-    if row["image_bytes"] is not None:
-        image = ImageRef(data=row["image_bytes"])
-    elif row["image_path"] is not None:
-        image = ImageRef(path=row["image_path"])
-    return KnowledgeItem(
-        id=row["id"],
-        text=row["text"],
-        image=image,
-        title=row["title"],
-        caption=row["caption"],
-        source=row["source"],
-        metadata=json.loads(row["metadata"]),
-    )
 
 
 def _picture_name(row: dict[str, Any]) -> str:

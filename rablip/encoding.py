@@ -1,0 +1,191 @@
+"""From knowledge items to embeddings, in bounded memory: batches by kind of item, halved when memory runs out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from .processing.knowledge_rablip import KnowledgeItem
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from .knowledge_base import KnowledgeBase
+    from .modeling_rablip import RablipRetriever
+    from .processing.processing_rablip_retriever import RablipRetrieverProcessor
+
+__all__ = ["KnowledgeEncoder", "encode_knowledge"]
+
+logger = logging.getLogger(__name__)
+
+# Opened pictures wait for their batch in full size: 100 million pixels are 300 MB.
+_MAX_WAITING_PIXELS = 100_000_000
+
+
+@dataclass
+class KnowledgeEncoder:
+    """Encodes knowledge items batch by batch with one retriever.
+
+    Items with and without a picture go in batches of their own, so that texts never pay for empty picture slots.
+    When a batch does not fit in memory it is halved, and the smaller size is kept; the embeddings are the same.
+
+    Args:
+        retriever: the model; it is used in evaluation mode and put back as it was.
+        processor: its processor.
+        batch_size: most items encoded at once.
+        device: where the model is put; None where it is.
+        num_truncated: how many items so far were too long for the processor's limit and were cut.
+
+    Raises:
+        ValueError: when `batch_size` is below 1.
+    """
+
+    retriever: RablipRetriever
+    processor: RablipRetrieverProcessor
+    batch_size: int = 64
+    device: Any = None
+    num_truncated: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number of at least 1, got {self.batch_size!r}.")
+        if self.device is not None:
+            self.retriever.to(self.device)
+
+    def encode(self, items: Sequence[KnowledgeItem], images: Sequence[Image | None]) -> np.ndarray:
+        """Encode one list of items with their opened pictures: (num_items, embedding_dim) float32.
+
+        Raises:
+            MemoryError, RuntimeError: when a single item does not fit in memory; names it.
+        """
+        rows: list[np.ndarray] = []
+        start = 0
+        while start < len(items):
+            stop = start + self.batch_size
+            try:
+                rows.append(self._encode_batch(items[start:stop], images[start:stop]))
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                if self.batch_size == 1:
+                    raise type(error)(
+                        f"Knowledge item {items[start].id!r} alone does not fit in memory: {error}"
+                    ) from error
+                self.batch_size = max(1, min(self.batch_size, len(items) - start) // 2)
+                logger.warning("Out of memory: going on with batches of %d items.", self.batch_size)
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+                continue
+            start = stop
+        return np.concatenate(rows) if rows else np.empty((0, self.retriever.config.embedding_dim), np.float32)
+
+    def stream(
+        self, knowledge_base: KnowledgeBase, *, progress: bool = True
+    ) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Encode a whole knowledge base, yielding ids and embeddings batch by batch (not in its order).
+
+        Args:
+            knowledge_base: read once, item by item; each picture is opened for its batch only.
+            progress: whether a bar is shown on a terminal.
+
+        Raises:
+            ImageError: when a picture cannot be opened; names item and file.
+        """
+        was_training = self.retriever.training
+        self.retriever.eval()
+        waiting: dict[bool, _Waiting] = {True: _Waiting(), False: _Waiting()}
+        try:
+            with tqdm(
+                total=len(knowledge_base), desc="encoding", unit="item", disable=None if progress else True
+            ) as bar:
+                for item in knowledge_base:
+                    batch = waiting[item.image is not None]
+                    batch.add(item, knowledge_base.open_item_image(item))
+                    if len(batch.items) >= self.batch_size or batch.num_pixels >= _MAX_WAITING_PIXELS:
+                        yield self._flush(batch, bar)
+                for batch in waiting.values():
+                    if batch.items:
+                        yield self._flush(batch, bar)
+        finally:
+            self.retriever.train(was_training)
+
+    def _flush(self, batch: _Waiting, bar: Any) -> tuple[list[str], np.ndarray]:
+        ids, embeddings = [item.id for item in batch.items], self.encode(batch.items, batch.images)
+        bar.update(len(ids))
+        batch.clear()
+        return ids, embeddings
+
+    def _encode_batch(self, items: Sequence[KnowledgeItem], images: Sequence[Image | None]) -> np.ndarray:
+        inputs = self.processor.process_knowledge(items, images, return_truncated=True)
+        num_truncated = int(inputs.pop("truncated").sum())
+        tensors = {
+            name: value.to(self.retriever.device, self.retriever.dtype if value.is_floating_point() else None)
+            for name, value in inputs.items()
+        }
+        with torch.inference_mode():
+            embeddings = self.retriever.encode_knowledge(**tensors)
+        self.num_truncated += num_truncated
+        return embeddings.float().cpu().numpy()
+
+
+def encode_knowledge(
+    retriever: RablipRetriever,
+    processor: RablipRetrieverProcessor,
+    knowledge_base: KnowledgeBase,
+    *,
+    batch_size: int = 64,
+    device: Any = None,
+    progress: bool = True,
+) -> np.ndarray:
+    """Encode a whole knowledge base into one array, in the order of `knowledge_base.ids`.
+
+    Args:
+        retriever: the model.
+        processor: its processor.
+        knowledge_base: the items.
+        batch_size: most items encoded at once; halved when memory runs out.
+        device: where the model is put; None where it is.
+        progress: whether a bar is shown on a terminal.
+
+    Returns:
+        (num_items, embedding_dim) float32.
+
+    Raises:
+        ImageError: when a picture cannot be opened; names item and file.
+    """
+    encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size, device=device)
+    rows = {item_id: row for row, item_id in enumerate(knowledge_base.ids)}
+    embeddings = np.empty((len(rows), retriever.config.embedding_dim), dtype=np.float32)
+    for ids, batch in encoder.stream(knowledge_base, progress=progress):
+        embeddings[[rows[item_id] for item_id in ids]] = batch
+    return embeddings
+
+
+class _Waiting:
+    """Items of one kind that wait until there are enough of them for a batch."""
+
+    def __init__(self) -> None:
+        self.items: list[KnowledgeItem] = []
+        self.images: list[Image | None] = []
+        self.num_pixels = 0
+
+    def add(self, item: KnowledgeItem, image: Image | None) -> None:
+        self.items.append(item)
+        self.images.append(image)
+        self.num_pixels += 0 if image is None else image.width * image.height
+
+    def clear(self) -> None:
+        self.items, self.images, self.num_pixels = [], [], 0
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error)
+    return "not enough memory" in text or "can't allocate memory" in text or "out of memory" in text
