@@ -118,3 +118,29 @@ def checkpoint() -> Path:
     if not (folder / "retriever" / "config.json").is_file():
         pytest.skip(f"no trained checkpoint at {folder} (make tiny)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with random tiny models: retriever/, reranker/ and generator/, each with its processor."""
+    from tests import tiny
+    from tests.processing import tiny_tokenizers
+
+    folder = tmp_path_factory.mktemp("tiny-bundle")
+    retriever_processor = tiny_tokenizers.make_retriever_processor()
+    processor = tiny_tokenizers.make_processor(num_query_tokens=tiny.NUM_QUERY_TOKENS)
+    image_token = processor.tokenizer.convert_tokens_to_ids(processor.image_token)
+    for name, model, its_processor in (
+        ("retriever", tiny.make_retriever(), retriever_processor),
+        ("reranker", tiny.make_reranker(), retriever_processor),
+        ("generator", tiny.make_generator(image_token_index=image_token), processor),
+    ):
+        model.save_pretrained(folder / name)
+        its_processor.save_pretrained(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folders(tiny_bundle: Path) -> dict[str, Path]:
+    """The folders of the tiny models by name: retriever, reranker, generator."""
+    return {name: tiny_bundle / name for name in ("retriever", "reranker", "generator")}

@@ -32,12 +32,15 @@ def world(
     as_json: JsonOption = False,
 ) -> None:
     """Make a world of the test split and report every figure with its count, interval and baselines."""
+    from ..answering import RablipAnswerer
     from ..evaluation import evaluate_world
     from ..world import make_world
 
     with one_json_object(as_json) as write:
-        model = check_model(model)
-        report = evaluate_world(make_world(seed, entities), model, batch_size=batch_size, device=device, progress=True)
+        answerer = RablipAnswerer.from_pretrained(check_model(model), device=device)
+        report = evaluate_world(
+            make_world(seed, entities), answerer, batch_size=batch_size, model=model, progress=True
+        )
         values = report.to_json()
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +49,6 @@ def world(
         if as_json:
             write(values)
         else:
-            from ..evaluation.table import print_report
+            from ..evaluation import print_report
 
             print_report(values)

@@ -38,7 +38,5 @@ def check_model(model: str) -> str:
     if path.exists():
         raise NotADirectoryError(f"--model {model} is a file; give the model folder that holds config.json.")
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise FileNotFoundError(
-            f"--model {model}: there is no such folder; give a model folder or a Hub id."
-        )
+        raise FileNotFoundError(f"--model {model}: there is no such folder; give a model folder or a Hub id.")
     return model

@@ -13,9 +13,7 @@ from .output import one_json_object
 
 __all__ = ["make", "world_app"]
 
-world_app = typer.Typer(
-    cls=OneLineErrors, help="Make worlds: pictures, texts and questions.", no_args_is_help=True
-)
+world_app = typer.Typer(cls=OneLineErrors, help="Make worlds: pictures, texts and questions.", no_args_is_help=True)
 
 
 @world_app.callback()
@@ -28,9 +26,7 @@ def make(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write; it must not exist or be empty.")],
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes everywhere.")],
     entities: Annotated[int, typer.Option("--entities", min=1, help="How many buildings; each gives about 4 items.")],
-    split: Annotated[
-        str, typer.Option("--split", help="train, validation or test; they share no name.")
-    ] = "test",
+    split: Annotated[str, typer.Option("--split", help="train, validation or test; they share no name.")] = "test",
     as_json: JsonOption = False,
 ) -> None:
     """Write a world: WebQA files, knowledge.jsonl, questions.jsonl and pictures."""
