@@ -19,6 +19,9 @@ if TYPE_CHECKING:
         normalize_answer,
         recall_at_k,
     )
+    from .table import print_report, render_report
+    from .world_evaluation import evaluate_world
+    from .world_report import WorldReport
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "baselines": ("Bm25Ranker", "RandomRanker", "TfidfRanker"),
@@ -34,6 +37,9 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "normalize_answer",
         "recall_at_k",
     ),
+    "table": ("print_report", "render_report"),
+    "world_evaluation": ("evaluate_world",),
+    "world_report": ("WorldReport",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -43,17 +49,21 @@ __all__ = [
     "PrecisionRecall",
     "RandomRanker",
     "TfidfRanker",
+    "WorldReport",
     "abstain_scores",
     "bootstrap_interval",
     "citation_scores",
     "derangement",
+    "evaluate_world",
     "exact_match",
     "majority_answer",
     "majority_matches",
     "normalize_answer",
+    "print_report",
     "proportion_figure",
     "ratio_figure",
     "recall_at_k",
+    "render_report",
     "shuffle_pictures",
     "wilson_interval",
     "withhold_pictures",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,22 +16,41 @@ __all__ = ["derangement", "shuffle_pictures", "withhold_pictures"]
 _T = TypeVar("_T")
 
 
-def derangement(values: Sequence[_T], *, seed: int) -> list[_T]:
-    """The values in a random order in which none keeps its place (one random cycle, Sattolo's algorithm).
+def derangement(values: Sequence[_T], *, seed: int, keys: Sequence[Hashable] | None = None) -> list[_T]:
+    """The values in a random order in which none keeps its place, nor a place with the same key.
+
+    Args:
+        values: what is dealt out anew.
+        seed: seed of the order.
+        keys: what must change at every place, such as the thing that a picture shows; None: every value is its own.
 
     Raises:
-        ValueError: when there are fewer than two values.
+        ValueError: when there are not as many keys as values, or when no such order exists: fewer than two values, or
+            more than half of them with one key.
 
     >>> derangement(["a", "b"], seed=0)
     ['b', 'a']
+    >>> derangement([1, 2, 3, 4], seed=0, keys="xxyy")[:2] in ([3, 4], [4, 3])
+    True
     """
-    if len(values) < 2:
-        raise ValueError(f"A derangement needs at least two values, but {len(values)} was given.")
+    keys = range(len(values)) if keys is None else keys
+    if len(keys) != len(values):
+        raise ValueError(f"{len(keys)} keys were given for {len(values)} values.")
+    key, count = max(Counter(keys).items(), key=lambda pair: pair[1], default=(None, 0))
+    if 2 * count > len(values) or len(values) < 2:
+        raise ValueError(
+            f"{len(values)} values cannot all change places: {count} of them have the key {key!r}. Use more values."
+        )
     rng = np.random.default_rng(seed)
-    order = list(range(len(values)))
-    for last in range(len(order) - 1, 0, -1):
-        other = int(rng.integers(last))
-        order[last], order[other] = order[other], order[last]
+    order = rng.permutation(len(values)).tolist()
+    for place in range(len(order)):
+        if keys[order[place]] != keys[place]:
+            continue
+        # No key has more than half of the values, so a place that can swap with this one always exists.
+        for other in rng.permutation(len(order)).tolist():
+            if keys[order[other]] != keys[place] and keys[order[place]] != keys[other]:
+                order[place], order[other] = order[other], order[place]
+                break
     return [values[i] for i in order]
 
 

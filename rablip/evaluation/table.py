@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["answer_rows", "render_report", "retrieval_rows"]
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["answer_rows", "print_report", "render_report", "retrieval_rows"]
 
 _RECALL_COLUMNS = ("overall", "text", "image", "image_text", "visual_only")
 _BASELINE_NAMES = {
@@ -56,41 +60,55 @@ def answer_rows(report: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def render_report(report: Mapping[str, Any], *, width: int = 100, color: bool = False) -> str:
-    """The whole report as text: retrieval, answers per kind, abstention and citations with their intervals.
+def render_report(report: Mapping[str, Any], *, width: int = 100) -> str:
+    """The whole report as plain text: retrieval, answers per kind, abstention and citations with their intervals.
 
     Args:
         report: what `WorldReport.to_json` gives; parts that were not run are left out.
         width: characters per line.
-        color: whether to write terminal escapes (the bold of the last row).
     """
     from rich.console import Console
-    from rich.table import Table
 
-    console = Console(file=io.StringIO(), width=width, force_terminal=color, no_color=not color)
+    text = io.StringIO()
+    print_report(report, console=Console(file=text, width=width, force_terminal=False, color_system=None))
+    return text.getvalue()
 
-    def show(title: str, rows: Sequence[Sequence[str]]) -> None:
-        table = Table(title=title, title_justify="left", header_style="bold", row_styles=[""])
-        for place, name in enumerate(rows[0]):
-            table.add_column(name, justify="right" if place else "left", no_wrap=bool(place))
-        for row in rows[1:]:
-            table.add_row(*row, style="bold" if row is rows[-1] else None)
-        console.print(table)
 
+def print_report(report: Mapping[str, Any], *, console: Console | None = None) -> None:
+    """Writes the tables of `render_report` to a terminal: to standard output where no console is given."""
+    from rich.console import Console
+
+    console = console or Console()
+    for title, rows in _sections(report):
+        console.print(_table(title, rows))
+
+
+def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
     if "retriever" in report or "baselines" in report:
-        show("Retrieval: the needed item is among the first five", retrieval_rows(report))
+        yield "Retrieval: the needed item is among the first five", retrieval_rows(report)
     if report.get("answer", {}).get("accuracy"):
-        show("Answers: an abstention counts as wrong", answer_rows(report))
-    details = [["Trust", "value", "95 % interval", "n"]]
+        yield "Answers: exact match, an abstention counts as wrong", answer_rows(report)
+    rows = [["Trust", "value", "95 % interval", "n"]]
     for group, names in (("abstain", ("f1", "precision", "recall")), ("citation", ("precision", "recall"))):
         for name in names:
             figure = report.get(group, {}).get(name)
             if figure is not None:
                 low, high = figure["interval"]
-                details.append([f"{group} {name}", _value(figure), f"{low:.3f} to {high:.3f}", str(figure["n"])])
-    if len(details) > 1:
-        show("Abstentions and citations", details)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+                rows.append([f"{group} {name}", _value(figure), f"{low:.3f} to {high:.3f}", str(figure["n"])])
+    if len(rows) > 1:
+        yield "Abstentions and citations", rows
+
+
+def _table(title: str, rows: Sequence[Sequence[str]]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for place, name in enumerate(rows[0]):
+        table.add_column(name, justify="right" if place else "left", no_wrap=bool(place))
+    emphasized = rows[-1] if rows[0][0] in ("Recall@5", "Accuracy") else None
+    for row in rows[1:]:
+        table.add_row(*row, style="bold" if row is emphasized else None)
+    return table
 
 
 def _at(tree: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]:

@@ -99,9 +99,31 @@ def test_derangement_has_no_fixed_point(n, seed):
     assert all(a != b for a, b in zip(values, deranged, strict=True))
 
 
-def test_derangement_needs_two():
-    with pytest.raises(ValueError, match="at least two"):
-        derangement([1], seed=0)
+@given(st.lists(st.sampled_from("abcd"), min_size=2, max_size=40), st.integers(0, 2**32))
+def test_derangement_changes_every_key_where_it_can(keys, seed):
+    if max(map(keys.count, keys)) * 2 > len(keys):
+        with pytest.raises(ValueError, match="change places"):
+            derangement(range(len(keys)), seed=seed, keys=keys)
+        return
+    deranged = derangement(range(len(keys)), seed=seed, keys=keys)
+    assert sorted(deranged) == list(range(len(keys)))
+    assert all(keys[new] != key for new, key in zip(deranged, keys, strict=True))
+
+
+def test_derangement_is_spread_evenly():
+    counts = [0, 0, 0, 0, 0]
+    for seed in range(3000):
+        counts[derangement(range(5), seed=seed)[0]] += 1
+    assert counts[0] == 0
+    assert all(abs(count / 3000 - 0.25) < 0.05 for count in counts[1:])
+
+
+@pytest.mark.parametrize("values", [[], [1]])
+def test_derangement_needs_two(values):
+    with pytest.raises(ValueError, match="change places"):
+        derangement(values, seed=0)
+    with pytest.raises(ValueError, match="3 keys"):
+        derangement([1, 2], seed=0, keys="abc")
 
 
 def test_shuffle_pictures_keeps_words_and_moves_every_picture():
@@ -119,7 +141,7 @@ def test_shuffle_pictures_keeps_words_and_moves_every_picture():
     assert sorted(old for old, _ in pictures) == sorted(new for _, new in pictures)
     assert shuffle_pictures(items, seed=1) != shuffled
     assert shuffle_pictures(items[:1], seed=0) == items[:1]
-    with pytest.raises(ValueError, match="at least two"):
+    with pytest.raises(ValueError, match="change places"):
         shuffle_pictures(items[:2], seed=0)
 
 
