@@ -28,7 +28,7 @@ __all__ = ["install", "register_ready"]
 
 _CONFIGS = "rablip.configuration.configuration_rablip"
 _MODELS = "rablip.modeling_rablip"
-_PROCESSORS = "rablip.processing.processing_rablip"
+_PROCESSORS = "rablip.processing"
 
 # model_type -> config class
 _MODEL_TYPES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -34,8 +35,8 @@ def build(
     out: Annotated[Path, typer.Option("--out", help="The index folder to write.")],
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Items encoded at once.")] = 64,
     on_error: Annotated[
-        str, typer.Option("--on-error", help="raise: stop at a broken item. skip: leave it out and report it by name.")
-    ] = "raise",
+        str, typer.Option("--on-error", help="skip: leave broken items out and name them. raise: then build nothing.")
+    ] = "skip",
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,17 +44,24 @@ def build(
     from ..indexing import build_index
 
     with one_json_object(as_json) as write:
-        if not source.exists():
-            raise FileNotFoundError(f"{source} does not exist; give a folder or file of knowledge items.")
         if on_error not in ("raise", "skip"):
             raise ValueError(f"--on-error is {on_error!r}; it must be raise or skip.")
         report = build_index(
-            source, model=check_model(model), out=out, batch_size=batch_size, on_error=on_error, device=device
+            source,
+            model=check_model(model),
+            out=out,
+            batch_size=batch_size,
+            on_error="skip" if on_error == "skip" else "raise",
+            device=device,
         )
-        problems = [{"id": p.id, "file": p.file, "cause": p.cause} for p in report.problems]
+        for problem in report.problems:
+            typer.echo(f"left out {problem}", err=True)
         if as_json:
-            write({"out": str(out), "num_items": report.num_items, "problems": problems})
+            values = {"out": str(out), **dataclasses.asdict(report)}
+            del values["folder"]
+            write(values)
             return
-        for problem in problems:
-            typer.echo(f"left out {problem['id']}: {problem['file']}: {problem['cause']}", err=True)
-        typer.echo(f"{report.num_items} knowledge items in {out}, {len(problems)} left out")
+        typer.echo(
+            f"{report.num_items} knowledge items in {out}; {len(report.problems)} left out, "
+            f"{report.num_truncated} cut to the model's length; {report.seconds:.0f} s"
+        )
