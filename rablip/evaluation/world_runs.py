@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -24,6 +24,7 @@ from .world_scoring import Outcome, accuracy_figures, gold_pairs, kind_of, recal
 
 if TYPE_CHECKING:
     from ..answering import Answer, AnswerSettings, RablipAnswerer
+    from ..knowledge_base import KnowledgeBase
     from ..world import World
 
 __all__ = ["CUTOFF", "WorldRun"]
@@ -144,10 +145,12 @@ class WorldRun:
     def _over(self, indexed: Sequence[KnowledgeItem], shown: Sequence[KnowledgeItem]) -> RablipAnswerer:
         """The same models over an index of some items, showing others of the same ids."""
         parts = self.models
+        if parts.retriever is None or parts.retriever_processor is None:
+            raise ValueError("The answerer has no retriever to evaluate. Load a model folder that holds one.")
         vectors = encode_knowledge(
             parts.retriever,
             parts.retriever_processor,
-            MemoryItems(indexed),
+            cast("KnowledgeBase", MemoryItems(indexed)),
             batch_size=self.batch_size,
             progress=self.progress,
         )

@@ -20,7 +20,7 @@ count as two independent cases, so intervals of recall are a little narrow there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,15 +144,15 @@ def recall_figures(
         pair.gold_id in rankings[pair.question][min(pair.hop, len(rankings[pair.question]) - 1)][:k] for pair in pairs
     ]
 
-    def figure(keep: Callable[[GoldPair], bool]) -> dict[str, Any]:
-        return proportion_figure([hit for hit, pair in zip(found, pairs, strict=True) if keep(pair)]).to_json()
+    def figure(kept: Iterable[bool]) -> dict[str, Any]:
+        return proportion_figure([hit for hit, keep in zip(found, kept, strict=True) if keep]).to_json()
 
-    figures = {"overall": figure(lambda pair: True)}
+    figures = {"overall": proportion_figure(found).to_json()}
     for modality in _MODALITIES:
-        figures[modality] = figure(lambda pair, modality=modality: pair.modality == modality)
-    figures["visual_only"] = figure(lambda pair: pair.visual_only)
+        figures[modality] = figure(pair.modality == modality for pair in pairs)
+    figures["visual_only"] = figure(pair.visual_only for pair in pairs)
     kinds = sorted({pair.kind for pair in pairs})
-    return {**figures, "by_kind": {kind: figure(lambda pair, kind=kind: pair.kind == kind) for kind in kinds}}
+    return {**figures, "by_kind": {kind: figure(pair.kind == kind for pair in pairs) for kind in kinds}}
 
 
 def accuracy_figures(questions: Sequence[QuestionExample], answers: Sequence[str | None]) -> dict[str, Any]:
@@ -187,20 +187,18 @@ def accuracy_figures(questions: Sequence[QuestionExample], answers: Sequence[str
         "majority_by_attribute": majority_matches(attributes, gold),
     }
 
-    def figure(keep: Callable[[int], bool]) -> dict[str, Any]:
-        kept = [place for place in range(len(questions)) if keep(place)]
+    def figure(keep: Iterable[bool]) -> dict[str, Any]:
+        kept = [place for place, wanted in enumerate(keep) if wanted]
         values = proportion_figure([right[place] for place in kept]).to_json()
         for name, guessed in guesses.items():
             values[name] = round(sum(guessed[place] for place in kept) / len(kept), 6) if kept else None
         return values
 
     return {
-        "overall": figure(lambda place: True),
-        "visual_only": figure(lambda place: unnamed[place]),
-        "by_kind": {kind: figure(lambda place, kind=kind: kinds[place] == kind) for kind in sorted(set(kinds))},
-        "by_modality": {
-            name: figure(lambda place, name=name: modalities[place] == name) for name in sorted(set(modalities))
-        },
+        "overall": figure(True for _ in questions),
+        "visual_only": figure(unnamed),
+        "by_kind": {kind: figure(own == kind for own in kinds) for kind in sorted(set(kinds))},
+        "by_modality": {name: figure(own == name for own in modalities) for name in sorted(set(modalities))},
     }
 
 
