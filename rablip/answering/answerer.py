@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from ..processing.knowledge_rablip import KnowledgeItem
-from .checking import check_dimension, check_evidence, check_questions
-from .composition import describe_evidence, withhold
-from .generation import answer_rows, show_evidence
-from .inference import encode_questions, score_pairs
+from .checking import check_dimension, check_evidence, check_processor, check_questions
+from .composition import withhold
+from .generation import answer_rows, show_evidence, withhold_rows
+from .inference import encode_questions
 from .numerics import protect_half_precision
-from .pictures import ItemPictures, QuestionImage, QuestionImages, without_picture
+from .pictures import ItemPictures, QuestionImage, QuestionImages
+from .reranking import rerank_rows
 from .selection import merge_hops, second_hop_question, select_evidence
 from .types import AbstainReason, Answer, AnswerSettings, Candidate, Selection
 
@@ -80,6 +81,7 @@ class RablipAnswerer:
             if model is not None and processor is None:
                 raise ValueError(f"A {name} was given without its processor. Pass `{name}_processor` as well.")
             if model is not None:
+                check_processor(name, model, processor)
                 model.eval()
         if (index is None) != (knowledge_base is None):
             raise ValueError("index and knowledge_base belong together: pass both, or neither (see open_index).")
@@ -154,8 +156,8 @@ class RablipAnswerer:
         Raises:
             ValueError, ImageError, TypeError: as for one question; nothing is answered then.
         """
-        opened = check_questions(questions, images)
         self._search_parts()
+        opened = check_questions(questions, images, max_images=self._max_question_images())
         answers: list[Answer] = []
         for start in range(0, len(questions), self.settings.batch_size):
             stop = start + self.settings.batch_size
@@ -295,10 +297,12 @@ class RablipAnswerer:
         vectors, truncated = encode_questions(
             retriever, _given(self.retriever_processor), questions, images, batch_size=self.settings.batch_size
         )
-        found = index.search(vectors, k)
-        return [
-            [Candidate(knowledge_base[hit.id], float(hit.score), hop=hop) for hit in hits] for hits in found
-        ], truncated
+        found = [[(knowledge_base[hit.id], float(hit.score)) for hit in hits] for hits in index.search(vectors, k)]
+        missing = self._pictures.is_missing
+        candidates = [
+            [Candidate(item, score, hop=hop, image_missing=missing(item)) for item, score in row] for row in found
+        ]
+        return candidates, truncated
 
     def _rerank(
         self,
@@ -308,28 +312,15 @@ class RablipAnswerer:
     ) -> list[list[Candidate]]:
         if self.reranker is None:
             raise ValueError("There is no re-ranker to judge candidates. Load a model folder that holds one.")
-        judged: list[list[Candidate]] = [[] for _ in questions]
-        pairs: list[tuple[int, Candidate, KnowledgeItem, Image.Image | None]] = []
-        for row, found in enumerate(candidates):
-            for candidate, picture in self._pictures.open_shown(found):
-                item = candidate.item if picture is not None else without_picture(candidate.item)
-                if item is None:
-                    # A picture without any words that cannot be opened: there is nothing to judge.
-                    judged[row].append(dataclasses.replace(candidate, rerank_relevance=0.0))
-                else:
-                    pairs.append((row, candidate, item, picture))
-        scores = score_pairs(
+        return rerank_rows(
             self.reranker,
             _given(self.reranker_processor),
-            [questions[row] for row, *_ in pairs],
-            [item for _, _, item, _ in pairs],
-            [images[row] for row, *_ in pairs],
-            [picture for *_, picture in pairs],
+            questions,
+            candidates,
+            images,
+            self._pictures,
             batch_size=self.settings.batch_size,
         )
-        for (row, candidate, _, _), score in zip(pairs, scores, strict=True):
-            judged[row].append(dataclasses.replace(candidate, rerank_relevance=score))
-        return [merge_hops(found, ()) for found in judged]
 
     def _second_hop(
         self,
@@ -374,19 +365,10 @@ class RablipAnswerer:
             show_evidence(question, given, asked, self._pictures, max_pictures=limit)
             for question, given, asked, limit in zip(questions, evidence, images, max_pictures, strict=True)
         ]
-        if self.generator is None:
-            return [
-                withhold(
-                    row.question,
-                    AbstainReason.NO_GENERATOR,
-                    self.settings,
-                    evidence=describe_evidence(selection),
-                    dropped_pictures=selection.dropped_pictures,
-                )
-                for selection, row in shown
-            ]
-        protect_half_precision(self.generator)
         selections, rows = [selection for selection, _ in shown], [row for _, row in shown]
+        if self.generator is None:
+            return withhold_rows(selections, rows, self.settings, AbstainReason.NO_GENERATOR)
+        protect_half_precision(self.generator)
         return answer_rows(
             self.generator, _given(self.generator_processor), selections, rows, self.settings, force=force
         )
@@ -407,7 +389,16 @@ class RablipAnswerer:
         return float(self.reranker.config.relevance_threshold) if setting is None else setting
 
     def _max_pictures(self, num_question_images: int) -> int | None:
-        return None if self.generator is None else max(self.generator.config.max_images - num_question_images, 0)
+        processor = self.generator_processor
+        return None if processor is None else max(processor.max_images - num_question_images, 0)
+
+    def _max_question_images(self) -> int:
+        limits = [_given(self.retriever_processor).max_images]
+        if self.reranker is not None:
+            limits.append(_given(self.reranker_processor).max_images - 1)  # one place is the candidate's
+        if self.generator_processor is not None:
+            limits.append(self.generator_processor.max_images)
+        return max(min(limits), 0)
 
 
 def _given(part: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -15,18 +15,26 @@ if TYPE_CHECKING:
     from ..index.knowledge_index import KnowledgeIndex
     from ..modeling_rablip import RablipRetriever
 
-__all__ = ["check_dimension", "check_evidence", "check_questions"]
+__all__ = ["check_dimension", "check_evidence", "check_processor", "check_questions"]
 
 
-def check_questions(questions: Sequence[str], images: QuestionImages | None) -> list[list[Image.Image]]:
+def check_questions(
+    questions: Sequence[str], images: QuestionImages | None, *, max_images: int | None = None
+) -> list[list[Image.Image]]:
     """Refuses blank questions and opens the pictures of the questions.
+
+    Args:
+        questions: the questions.
+        images: one entry per question: a picture, several, or None.
+        max_images: most pictures of one question; None for no limit.
 
     Returns:
         The opened pictures of each question; an empty list for a question without any.
 
     Raises:
         TypeError: when the questions are one str, or a question or picture has another type than documented.
-        ValueError: when a question is blank, or there are not as many picture entries as questions.
+        ValueError: when a question is blank or has too many pictures, or there are not as many picture entries as
+            questions.
         ImageError: when a picture cannot be opened.
 
     Example:
@@ -40,7 +48,14 @@ def check_questions(questions: Sequence[str], images: QuestionImages | None) -> 
             raise TypeError(f"Question {position} must be a str, got {type(question).__name__}.")
         if not question.strip():
             raise ValueError(f"Question {position} is empty: {question!r}. Give the words of the question.")
-    return open_question_images(images, len(questions))
+    opened = open_question_images(images, len(questions))
+    for position, pictures in enumerate(opened):
+        if max_images is not None and len(pictures) > max_images:
+            raise ValueError(
+                f"Question {position} has {len(pictures)} pictures, but only {max_images} find a place beside the "
+                "evidence. Leave pictures out, or use a model with more image slots (max_images)."
+            )
+    return opened
 
 
 def check_evidence(
@@ -82,3 +97,35 @@ def check_dimension(retriever: RablipRetriever, index: KnowledgeIndex) -> None:
             f"The retriever encodes into {expected} dimensions, but the index holds vectors of {found}. Build the "
             "index again with this retriever, or load the retriever that built it."
         )
+
+
+def check_processor(name: str, model: Any, processor: Any) -> None:
+    """Refuses a processor whose prompts, pictures or tokens are not what its model was made for.
+
+    Args:
+        name: "retriever", "reranker" or "generator".
+        model: the model.
+        processor: its processor.
+
+    Raises:
+        ValueError: names every value that differs, in the model and in the processor.
+    """
+    config = model.config
+    size = getattr(processor.image_processor, "size", None)
+    pairs = [("image_size", config.vision_config.image_size, size["height"] if size is not None else None)]
+    if processor.max_images > config.max_images:
+        pairs.append(("max_images", config.max_images, processor.max_images))
+    if len(processor.qformer_tokenizer) > config.qformer_config.vocab_size:
+        pairs.append(
+            ("size of the Q-Former's vocabulary", config.qformer_config.vocab_size, len(processor.qformer_tokenizer))
+        )
+    if name == "generator":
+        pairs.append(("num_query_tokens", config.num_query_tokens, processor.num_query_tokens))
+        pairs.append(("id of the image token", config.image_token_index, processor.image_token_id))
+        pairs.append(("decoder-only", not config.is_encoder_decoder, processor.causal_lm))
+        if not config.is_encoder_decoder:
+            # With padding behind the prompt a decoder-only model would continue the padding.
+            pairs.append(("padding side", "left", processor.tokenizer.padding_side))
+    wrong = [f"{what}: the model has {one}, the processor {other}" for what, one, other in pairs if one != other]
+    if wrong:
+        raise ValueError(f"The processor does not fit the {name}. {'; '.join(wrong)}. Save both together again.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..modeling_rablip import RablipForConditionalGeneration
     from ..processing.processing_rablip import RablipProcessor
 
-__all__ = ["answer_rows", "show_evidence"]
+__all__ = ["answer_rows", "show_evidence", "withhold_rows"]
 
 
 def show_evidence(
@@ -90,10 +90,7 @@ def answer_rows(
     """
     citation_threshold = _threshold(settings.citation_threshold, generator, "citation_threshold")
     abstain_threshold = _threshold(settings.abstain_threshold, generator, "abstain_threshold")
-    answers = [
-        withhold(row.question, AbstainReason.NO_CANDIDATES, settings, dropped_pictures=selection.dropped_pictures)
-        for row, selection in zip(rows, selections, strict=True)
-    ]
+    answers = withhold_rows(selections, rows, settings, AbstainReason.NO_CANDIDATES)
     asked = [position for position, row in enumerate(rows) if row.items or force]
     if not asked:
         return answers
@@ -127,6 +124,27 @@ def answer_rows(
     if settings.check_references:
         _check_references(generator, processor, rows, answers, settings, citation_threshold)
     return answers
+
+
+def withhold_rows(
+    selections: Sequence[Selection], rows: Sequence[GeneratorRow], settings: AnswerSettings, reason: AbstainReason
+) -> list[Answer]:
+    """An abstention for each row, for a reason that holds before the generator is asked.
+
+    Example:
+        >>> withhold_rows([], [], AnswerSettings(), AbstainReason.NO_GENERATOR)
+        []
+    """
+    return [
+        withhold(
+            row.question,
+            reason,
+            settings,
+            evidence=describe_evidence(selection),
+            dropped_pictures=selection.dropped_pictures,
+        )
+        for selection, row in zip(selections, rows, strict=True)
+    ]
 
 
 def _check_references(

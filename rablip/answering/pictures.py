@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -84,8 +85,8 @@ class ItemPictures:
         if key not in self._opened:
             while len(self._opened) >= self._capacity:
                 self._opened.pop(next(iter(self._opened)))
-            picture = self._open_stored(item)
-            self._opened[key] = load_image(item.image) if picture is None else picture
+            root = self._root(item) if item.image.path is not None else None
+            self._opened[key] = load_image(item.image, root=root)
         return self._opened[key]
 
     def open_shown(self, candidates: Iterable[Candidate]) -> list[tuple[Candidate, Image.Image | None]]:
@@ -102,12 +103,19 @@ class ItemPictures:
             shown.append((candidate, picture))
         return shown
 
-    def _open_stored(self, item: KnowledgeItem) -> Image.Image | None:
-        # An item that was changed by the caller (another picture under the same id) must not open the stored picture.
+    def is_missing(self, item: KnowledgeItem) -> bool:
+        """Whether the picture file of an item is not there; a file is looked for, not opened."""
+        if item.image is None or item.image.path is None:
+            return False
+        root = self._root(item)
+        return not (Path(item.image.path) if root is None else root / item.image.path).is_file()
+
+    def _root(self, item: KnowledgeItem) -> Path | None:
+        # An item that the caller made, or gave another picture, is not looked for among the stored pictures.
         base = self._knowledge_base
         if base is None or item.id not in base or base[item.id].image != item.image:
             return None
-        return base.open_image(item.id)
+        return base.root
 
 
 def without_picture(item: KnowledgeItem) -> KnowledgeItem | None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from tests import tiny
 from transformers import BertTokenizer, T5Tokenizer
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
@@ -19,8 +18,22 @@ from rablip.index.manifest import IndexManifest
 from rablip.processing.images_rablip import ImageError, load_image
 from rablip.processing.knowledge_rablip import ImageRef, KnowledgeItem
 from rablip.processing.processing_rablip import RablipProcessor, RablipRetrieverProcessor
+from tests import tiny
 
-WORDS = ("question", "references", "text", "picture", "answer", "what", "who", "built", "tower", "harbor", "red", "blue")
+WORDS = (
+    "question",
+    "references",
+    "text",
+    "picture",
+    "answer",
+    "what",
+    "who",
+    "built",
+    "tower",
+    "harbor",
+    "red",
+    "blue",
+)
 
 
 def qformer_tokenizer() -> BertTokenizer:
@@ -94,7 +107,9 @@ def items() -> list[KnowledgeItem]:
 
 
 class MemoryBase:
-    """A knowledge base in memory, with what the answerer asks of one."""
+    """A knowledge base in memory, as far as the answerer asks."""
+
+    root = None
 
     def __init__(self, stored: list[KnowledgeItem]) -> None:
         self.items = {item.id: item for item in stored}
@@ -107,10 +122,6 @@ class MemoryBase:
 
     def __getitem__(self, item_id: str) -> KnowledgeItem:
         return self.items[item_id]
-
-    def open_image(self, item_id: str) -> Image.Image | None:
-        image = self.items[item_id].image
-        return None if image is None else load_image(image)
 
 
 def build_index(retriever: Any, processor: Any, stored: list[KnowledgeItem]) -> KnowledgeIndex:

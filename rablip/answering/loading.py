@@ -1,0 +1,215 @@
+"""Loads what an answerer joins from a model folder and an index: models, processors, vectors and items."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..index.manifest import IndexManifest
+from .checking import check_processor
+
+__all__ = ["find_parts", "load_model", "load_parts", "share_vision_towers"]
+
+_PART_OF_TYPE = {"rablip_retriever": "retriever", "rablip_reranker": "reranker", "rablip": "generator"}
+_HUB_KEYWORDS = ("cache_dir", "local_files_only", "revision", "token")
+_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never code, never pickles
+
+
+def load_parts(
+    model: str | Path, *, index: str | Path | None = None, device: str | None = None, **kwargs: Any
+) -> dict[str, Any]:
+    """Loads every part that a model folder and an index folder hold.
+
+    Args:
+        model: one model folder, or a bundle with `retriever/`, `reranker/`, `generator/` (any of them), or the name of
+            either on the Hub.
+        index: an index folder. Its retriever is the one in `model`, which must be the one that built it; where `model`
+            holds none, it is the one that the index names.
+        device: where the models run; None: the GPU when there is one, else the CPU.
+        kwargs: further keywords of `from_pretrained`, such as `dtype` or `revision`.
+
+    Returns:
+        Arguments of `RablipAnswerer` by name. An identical vision tower is held once.
+
+    Raises:
+        FileNotFoundError: when there is no such model folder or index.
+        ValueError: when the folder holds no rablip model, a checkpoint is incomplete or damaged, a processor does not
+            fit its model, or the index was built by another model.
+
+    Example:
+        >>> sorted(load_parts("examples/checkpoints/rablip-tiny"))  # doctest: +SKIP
+        ['generator', 'generator_processor', 'reranker', ...]
+    """
+    hub = {name: kwargs.pop(name) for name in _HUB_KEYWORDS if name in kwargs}
+    root = _local_folder(model, **hub)
+    folders = find_parts(root)
+    parts: dict[str, Any] = {}
+    if index is not None:
+        from ..indexing import open_index
+
+        if "retriever" not in folders:
+            folders = {"retriever": _retriever_of(IndexManifest.load(Path(index)), index, **hub), **folders}
+        parts["index"], parts["knowledge_base"] = open_index(index, model=folders["retriever"])
+    for name, folder in folders.items():
+        parts[name], parts[f"{name}_processor"] = load_model(name, folder, **kwargs)
+    share_vision_towers([parts[name] for name in folders])
+    for name in folders:
+        parts[name].to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return parts
+
+
+def find_parts(folder: str | Path) -> dict[str, Path]:
+    """The models that a model folder holds: itself, or the parts of a bundle.
+
+    Args:
+        folder: a local folder.
+
+    Raises:
+        ValueError: when there is no rablip model in it; says what was looked for.
+
+    Example:
+        >>> list(find_parts("examples/checkpoints/rablip-tiny"))  # doctest: +SKIP
+        ['retriever', 'reranker', 'generator']
+    """
+    root = Path(folder)
+    if (root / "config.json").is_file():
+        return {_part_of(root): root}
+    found = {}
+    for name in _PART_OF_TYPE.values():
+        if (root / name / "config.json").is_file():
+            part = _part_of(root / name)
+            if part != name:
+                raise ValueError(f"{root / name} holds a {part}. Put each model into the folder of its own name.")
+            found[name] = root / name
+    if not found:
+        raise ValueError(
+            f"{root} holds no rablip model: there is neither a config.json nor a folder "
+            f"{', '.join(_PART_OF_TYPE.values())} with one. Save models there with save_pretrained."
+        )
+    return found
+
+
+def load_model(name: str, folder: str | Path, **kwargs: Any) -> tuple[Any, Any]:
+    """Loads one model and its processor, and refuses a checkpoint that is not whole.
+
+    Args:
+        name: "retriever", "reranker" or "generator".
+        folder: the local folder of that one model.
+        kwargs: further keywords of the model's `from_pretrained`.
+
+    Raises:
+        ValueError: when weights are damaged, missing or superfluous, or the processor does not fit; names the folder.
+
+    Example:
+        >>> load_model("retriever", "examples/checkpoints/rablip-tiny/retriever")  # doctest: +SKIP
+        (RablipRetriever(...), RablipRetrieverProcessor(...))
+    """
+    from .. import modeling_rablip
+    from ..processing import processing_rablip
+
+    model_class = {
+        "retriever": modeling_rablip.RablipRetriever,
+        "reranker": modeling_rablip.RablipReranker,
+        "generator": modeling_rablip.RablipForConditionalGeneration,
+    }[name]
+    processor_class = (
+        processing_rablip.RablipProcessor if name == "generator" else processing_rablip.RablipRetrieverProcessor
+    )
+    options = {"dtype": "auto", **kwargs, "use_safetensors": True, "output_loading_info": True}
+    try:
+        model, report = model_class.from_pretrained(folder, **options)
+    except Exception as error:
+        # Damaged weights come as errors of many types, from safetensors, torch and transformers.
+        raise ValueError(
+            f"The {name} in {folder} cannot be loaded: {error}. Save or download the checkpoint again; weights are "
+            "read from safetensors files only."
+        ) from error
+    faults = {kind: sorted(map(str, report.get(kind) or ())) for kind in ("missing_keys", "unexpected_keys")}
+    listed = [f"{kind.replace('_', ' ')}: {', '.join(keys[:5])}" for kind, keys in faults.items() if keys]
+    if listed:
+        raise ValueError(f"The {name} in {folder} is not whole ({'; '.join(listed)}). Save the checkpoint again.")
+    processor = processor_class.from_pretrained(folder)
+    check_processor(name, model, processor)
+    return model.eval(), processor
+
+
+def share_vision_towers(models: list[Any]) -> int:
+    """Lets models with an identical vision tower hold it together, so that it is in memory once.
+
+    Args:
+        models: models with a `vision_model`; later ones get the tower of an earlier one that is equal to theirs.
+
+    Returns:
+        How many towers were freed.
+
+    Example:
+        >>> share_vision_towers([])
+        0
+    """
+    towers: list[nn.Module] = []
+    freed = 0
+    for model in models:
+        same = next((tower for tower in towers if _same_weights(tower, model.vision_model)), None)
+        if same is None:
+            towers.append(model.vision_model)
+        elif same is not model.vision_model:
+            model.vision_model = same
+            freed += 1
+    return freed
+
+
+def _same_weights(first: nn.Module, second: nn.Module) -> bool:
+    one, other = first.state_dict(), second.state_dict()
+    return one.keys() == other.keys() and all(
+        one[name].dtype == other[name].dtype
+        and one[name].shape == other[name].shape
+        and torch.equal(one[name], other[name])
+        for name in one
+    )
+
+
+def _retriever_of(manifest: IndexManifest, index: str | Path, **hub: Any) -> Path:
+    """The folder of the retriever that built an index."""
+    subfolder = manifest.model_subfolder or ""
+    place = Path(manifest.model_id, subfolder)
+    if place.is_absolute() and not place.is_dir():
+        raise ValueError(
+            f"The index {index} was built by the retriever {place}, which is not there any more. Give a model folder "
+            "that holds it in retriever/."
+        )
+    return _local_folder(manifest.model_id, **{**hub, "revision": manifest.model_revision}) / subfolder
+
+
+def _local_folder(model: str | Path, **hub: Any) -> Path:
+    """The folder of a model; one that is on the Hub is downloaded."""
+    if Path(model).is_dir():
+        return Path(model)
+    name = str(model)
+    if isinstance(model, Path) or name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise FileNotFoundError(f"There is no model folder {name}. Give a folder, or the name of a model on the Hub.")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_FILES), **hub))
+    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise FileNotFoundError(
+            f"There is no model folder {name}, and no such model could be got from the Hub: {error}"
+        ) from error
+
+
+def _part_of(folder: Path) -> str:
+    path = folder / "config.json"
+    try:
+        model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is not the JSON of a model config: {error}") from error
+    if model_type not in _PART_OF_TYPE:
+        raise ValueError(
+            f"{folder} holds a {model_type!r} model. An answerer takes {', '.join(sorted(_PART_OF_TYPE))}."
+        )
+    return _PART_OF_TYPE[model_type]
