@@ -122,6 +122,8 @@ def iterate_json_members(path: Path) -> Iterator[tuple[str, Any]]:
         seen: set[str] = set()
         stream.expect("{")
         more = stream.peek() != "}"
+        if not more:
+            stream.expect("}")
         while more:
             key = stream.decode()
             if not isinstance(key, str):
@@ -233,7 +235,8 @@ class _JsonStream:
         while True:
             try:
                 value, end = self.decoder.raw_decode(self.window, self.position)
-                if end < len(self.window) or not self._read_more():
+                # A number at the edge of the window may go on: 1 | 2, or 1e | 10.
+                if not isinstance(value, (int, float)) or end + 3 < len(self.window) or not self._read_more():
                     self.position = end
                     return value
             except json.JSONDecodeError as error:

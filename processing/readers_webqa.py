@@ -167,7 +167,8 @@ def read_webqa_knowledge(
 def read_webqa_questions(json_path: str | Path, split: str | None = None) -> Iterator[QuestionExample]:
     """Read the questions of a WebQA file in its train/val or test form.
 
-    `category` is `Qcate`; quotes round a question or answer are stripped. Test records have no labels: their
+    `category` is `Qcate`; quotes round a question or answer are stripped; a fact listed as positive and as negative
+    is positive. Test records have no labels: their
     candidates are in `metadata["candidate_ids"]`, and `metadata["hidden_labels"]` is True.
 
     Args:
@@ -313,13 +314,14 @@ def _question(guid: str, record: Mapping[str, Any], file: Path) -> QuestionExamp
     metadata: dict[str, Any] = {name: record[key] for name, key in _METADATA.items() if record.get(key) is not None}
     if "img_Facts" in record or "txt_Facts" in record:
         metadata |= {"hidden_labels": True, "candidate_ids": tuple(ids["img_Facts"] + ids["txt_Facts"])}
+    negative = ids["img_negFacts"] + ids["txt_negFacts"]
     positive = tuple(dict.fromkeys(ids["img_posFacts"] + ids["txt_posFacts"]))
     return QuestionExample(
         id=guid,
         question=strip_outer_quotes(optional_text(record, "Q") or ""),
         answers=tuple(text for text in map(strip_outer_quotes, answers) if text),
         positive_ids=positive,
-        negative_ids=tuple(dict.fromkeys(ids["img_negFacts"] + ids["txt_negFacts"])),
+        negative_ids=tuple(name for name in dict.fromkeys(negative) if name not in positive),
         category=optional_text(record, "Qcate") or "",
         metadata=metadata,
     )
