@@ -1,0 +1,80 @@
+"""The entities of a world: a named building with a boat, their visible attributes and their text facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .chance import Chance
+from .lexicon import BOAT_ATTRIBUTES, BUILDERS, BUILDING_ATTRIBUTES, LOADS, PLACES, YEARS, names_of_split
+
+__all__ = ["Entity", "draw_attributes", "draw_entities", "draw_entity"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entity:
+    """A building and its boat.
+
+    Args:
+        name: two made-up words.
+        place: in the caption of the building's picture.
+        building: attribute -> value, visible in the building's picture only.
+        boat: attribute -> value, visible in the boat's picture only.
+        load: how many barrels the boat carries, in the text of the boat's item only.
+        year: when the building was founded (a text item), or None when nobody wrote it down.
+        builder: who built it (a text item), or None.
+    """
+
+    name: str
+    place: str
+    building: Mapping[str, str]
+    boat: Mapping[str, str]
+    load: str
+    year: str | None
+    builder: str | None
+
+
+def draw_attributes(kind: str, chance: Chance) -> dict[str, str]:
+    """The visible attributes of a "building" or a "boat", each drawn uniformly and independently."""
+    space = BUILDING_ATTRIBUTES if kind == "building" else BOAT_ATTRIBUTES
+    return {attribute: chance.pick(values) for attribute, values in space.items()}
+
+
+def draw_entity(name: str, chance: Chance, *, num_facts: int = 2, missing_fact_rate: float = 0.0) -> Entity:
+    """An entity of a given name. With probability `missing_fact_rate` one of its facts is missing."""
+    place, building, boat = chance.pick(PLACES), draw_attributes("building", chance), draw_attributes("boat", chance)
+    facts: dict[str, str | None] = {"year": chance.pick(YEARS), "builder": chance.pick(BUILDERS)}
+    load = chance.pick(LOADS)
+    order = chance.shuffled(facts)
+    missing = order[num_facts:]
+    if chance.happens(missing_fact_rate):
+        missing = order[max(num_facts - 1, 0) :]
+    facts.update(dict.fromkeys(missing))
+    return Entity(name=name, place=place, building=building, boat=boat, load=load, **facts)
+
+
+def draw_entities(
+    seed: int, num_entities: int, *, split: str, num_facts: int = 2, missing_fact_rate: float = 0.0
+) -> tuple[Entity, ...]:
+    """Entities of one split, with names that no other split ever uses.
+
+    Raises:
+        ValueError: when the split does not exist or has fewer names than entities are asked for.
+
+    Example:
+        >>> len(draw_entities(0, 3, split="test"))
+        3
+    """
+    pool = names_of_split(split)
+    if not 1 <= num_entities <= len(pool):
+        raise ValueError(
+            f"num_entities is {num_entities}, but the {split} split has names for 1 to {len(pool)} entities. Ask for "
+            "a number in that range, or build several worlds with different seeds."
+        )
+    names = Chance("names", split, seed).sample(pool, num_entities)
+    return tuple(
+        draw_entity(
+            name, Chance("entity", split, seed, name), num_facts=num_facts, missing_fact_rate=missing_fact_rate
+        )
+        for name in names
+    )
