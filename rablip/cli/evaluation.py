@@ -32,12 +32,13 @@ def world(
     as_json: JsonOption = False,
 ) -> None:
     """Make a world of the test split and report every figure with its count, interval and baselines."""
-    from ..answering import RablipAnswerer
-    from ..evaluation import evaluate_world
-    from ..world import make_world
-
     with one_json_object(as_json) as write:
-        answerer = RablipAnswerer.from_pretrained(check_model(model), device=device)
+        model = check_model(model)
+        from ..answering import RablipAnswerer
+        from ..evaluation import evaluate_world
+        from ..world import make_world
+
+        answerer = RablipAnswerer.from_pretrained(model, device=device)
         report = evaluate_world(
             make_world(seed, entities), answerer, batch_size=batch_size, model=model, progress=True
         )

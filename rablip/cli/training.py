@@ -26,9 +26,9 @@ def tiny(
     scale: Annotated[float, typer.Option("--scale", help="Fraction of the steps; below 1 only to try it out.")] = 1.0,
 ) -> None:
     """Train the tiny checkpoint that ships with the repository."""
-    from ..training.tiny import train_tiny
-
     if scale <= 0:
         raise ValueError(f"--scale is {scale}; it must be above 0.")
+    from ..training.tiny import train_tiny
+
     train_tiny(out, seed=seed, scale=scale)
     typer.echo(f"trained: {out}")

@@ -30,11 +30,11 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Write a world: WebQA files, knowledge.jsonl, questions.jsonl and pictures."""
-    from ..world import WORLD_VERSION, make_world, write_world
-
     with one_json_object(as_json) as write:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise FileExistsError(f"{out} exists and is not an empty folder; give a new one.")
+        from ..world import WORLD_VERSION, make_world, write_world
+
         world = make_world(seed, entities, split=split)
         write_world(world, out)
         report = {

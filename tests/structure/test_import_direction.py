@@ -26,6 +26,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "rablip.encoding": ("rablip.knowledge_base", "rablip.modeling_rablip", "rablip.processing"),
     "rablip.retriever_source": ("rablip.index", "rablip.modeling_rablip", "rablip.processing"),
     "rablip.indexing": (
+        "rablip.configuration",
         "rablip.encoding",
         "rablip.index",
         "rablip.knowledge_base",
