@@ -96,7 +96,7 @@ class IndexManifest:
     def to_json(self) -> str:
         """Return the manifest as JSON text that holds the hash of its own content."""
         content = dataclasses.asdict(self)
-        return json.dumps({**content, "checksum": _checksum(content)}, indent=2) + "\n"
+        return _dump({**content, "checksum": _checksum(content)})
 
     @classmethod
     def from_json(cls, text: str) -> IndexManifest:
@@ -108,6 +108,7 @@ class IndexManifest:
         """
         try:
             content = json.loads(text)
+            unaltered = _dump(content) == text  # also notices what JSON does not mind: white space, doubled fields
             checksum = content.pop("checksum")
             version = content["format_version"]
         except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -117,7 +118,7 @@ class IndexManifest:
                 f"the index has format version {version!r}, this rablip reads {FORMAT_VERSION}: build it again or "
                 f"use rablip {content.get('rablip_version', 'of that time')}."
             )
-        if _checksum(content) != checksum:
+        if not unaltered or _checksum(content) != checksum:
             raise IndexCorruptError("the manifest's content does not match its checksum: it was altered")
         try:
             files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
@@ -205,6 +206,10 @@ class IndexManifest:
                 f"This index was built by another model ({self.model_id}). {'; '.join(differing)}. Use that model, "
                 "or build the index again with this one."
             )
+
+
+def _dump(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _checksum(content: Mapping[str, Any]) -> str:
