@@ -1,0 +1,33 @@
+"""Training: pools and batches, stages over transformers' Trainer, mining, calibration, and the tiny checkpoint."""
+
+from .adapters import TRAINED_PARTS, add_lora
+from .batches import make_generator_batch, make_reranker_batch, make_retriever_batch
+from .calibration import fit_temperature, fit_threshold
+from .candidates import CandidateSet, sample_candidates, sample_negatives
+from .features import encode_pictures
+from .fitting import fit_generator, fit_reranker
+from .mining import mine_candidates, retrieve_candidates
+from .pools import TrainingPool
+from .stages import StageTrainer, StepDataset, run_stage
+
+__all__ = [
+    "CandidateSet",
+    "StageTrainer",
+    "StepDataset",
+    "TRAINED_PARTS",
+    "TrainingPool",
+    "add_lora",
+    "encode_pictures",
+    "fit_generator",
+    "fit_reranker",
+    "fit_temperature",
+    "fit_threshold",
+    "make_generator_batch",
+    "make_reranker_batch",
+    "make_retriever_batch",
+    "mine_candidates",
+    "retrieve_candidates",
+    "run_stage",
+    "sample_candidates",
+    "sample_negatives",
+]

@@ -1,0 +1,57 @@
+"""What a stage trains on: questions, the knowledge items around them, and the frozen tower's features of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from ..processing.knowledge_rablip import KnowledgeItem, QuestionExample
+
+
+@dataclass
+class TrainingPool:
+    """One knowledge base with questions about it.
+
+    Batches are drawn from one pool at a time, so that another item of the batch is a true negative: two pools may say
+    different things of one name.
+
+    Args:
+        items: knowledge items by id.
+        examples: questions whose positives and negatives are ids of `items`.
+        features: frozen vision-tower features `(num_image_tokens, vision_hidden_size)` by item id, and by question id
+            for questions with a picture.
+        mined: ids of retrieved candidates by (question id, hop), best first; filled by `mine_candidates`.
+    """
+
+    items: Mapping[str, KnowledgeItem]
+    examples: Sequence[QuestionExample]
+    features: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    mined: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+
+    def picture(self, key: str) -> torch.Tensor | None:
+        """Features of an item's or a question's picture, None where it has none."""
+        return self.features.get(key)
+
+    def stack_features(self, keys: Sequence[str]) -> torch.Tensor:
+        """Features `(num_keys, num_image_tokens, vision_hidden_size)` of several pictures."""
+        return torch.stack([self.features[key] for key in keys])
+
+    def hops(self, example: QuestionExample) -> list[list[str]]:
+        """Positive ids per search: one list for a single-hop question, two where a second search is needed.
+
+        An unanswerable question has one empty list.
+        """
+        hops = example.metadata.get("hops")
+        return [list(hop) for hop in hops] if hops and example.answerable else [list(example.positive_ids)]
+
+    def ask(self, example: QuestionExample, hop: int) -> str:
+        """The question of a search: the second one adds the title of the picture found by the first."""
+        if hop == 0:
+            return example.question
+        title = self.items[self.hops(example)[0][0]].title
+        return f"{example.question} | {title}"
+
+
+__all__ = ["TrainingPool"]

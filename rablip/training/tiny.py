@@ -1,0 +1,295 @@
+"""`make tiny`: the whole path from nothing to the checkpoint that ships with the repository.
+
+Stage 0 pre-trains the vision tower (by describing pictures) and the language model (by reading facts); both are
+frozen from then on, as at full size. Then the retriever, the re-ranker (on what the retriever finds) and the generator
+(LoRA on its language model) are trained, temperatures and thresholds are fitted on a validation world, and everything
+is written as a bundle. Each finished stage is kept in the work folder, so that an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import set_seed
+from transformers.utils import logging
+
+from ..configuration.configuration_rablip import RablipConfig, RablipRerankerConfig, RablipRetrieverConfig
+from ..modeling_rablip import RablipForConditionalGeneration, RablipReranker, RablipRetriever
+from ..processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
+from ..world.pretraining import make_pretraining_split, make_reading_rows
+from ..world.world import make_world
+from .adapters import add_lora
+from .batches import make_generator_batch, make_reranker_batch, make_retriever_batch
+from .fitting import fit_generator, fit_reranker
+from .mining import mine_candidates
+from .pools import TrainingPool
+from .stages import run_stage
+from .tiny_data import (
+    build_pool,
+    build_processors,
+    collect_corpus,
+    make_caption_batch,
+    make_reading_batch,
+    render_pixels,
+)
+from .tiny_recipe import (
+    EMBEDDING_DIM,
+    FUSION,
+    LANGUAGE_MODEL,
+    MAX_CANDIDATES,
+    MAX_IMAGES,
+    NUM_QUERY_TOKENS,
+    QFORMER,
+    VISION,
+    TinyRecipe,
+)
+
+logger = logging.get_logger(__name__)
+
+
+class TinyTraining:
+    """The stages of one run and what they share.
+
+    Args:
+        work_dir: checkpoints and finished stages.
+        recipe: sizes and schedules.
+    """
+
+    def __init__(self, work_dir: str | Path, recipe: TinyRecipe) -> None:
+        self.work_dir = Path(work_dir)
+        self.recipe = recipe
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        num_pictures = recipe.scaled(recipe.num_pretraining_pictures, minimum=64)
+        self.worlds = [
+            make_world(1000 * (recipe.seed + 1) + number, self._num_entities(), split="train")
+            for number in range(recipe.scaled(recipe.num_train_worlds))
+        ]
+        self.pretraining = make_pretraining_split(recipe.seed, num_pictures, split="train")
+        self.reading = make_reading_rows(recipe.seed, recipe.scaled(recipe.num_reading_rows, minimum=64))
+        descriptions = [text for row in self.pretraining for text in row.descriptions]
+        self.retriever_processor, self.processor = build_processors(list(collect_corpus(self.worlds, descriptions)))
+        self._pools: list[TrainingPool] | None = None
+
+    def _num_entities(self) -> int:
+        return min(self.recipe.entities_per_world, self.recipe.scaled(self.recipe.entities_per_world, minimum=40))
+
+    def _trunk(self) -> dict[str, Any]:
+        return {
+            "vision_config": dict(VISION),
+            "qformer_config": {**QFORMER, "vocab_size": len(self.processor.qformer_tokenizer)},
+            "adaptive_fusion_config": dict(FUSION),
+            "num_query_tokens": NUM_QUERY_TOKENS,
+            "max_images": MAX_IMAGES,
+            "initializer_range": 0.05,
+        }
+
+    def _finished(self, stage: str, model_class: Any, train: Callable[[], Any]) -> Any:
+        """The model of a finished stage from the work folder, or trained now and kept there."""
+        folder = self.work_dir / f"{stage}-model"
+        if not folder.is_dir():
+            set_seed(self.recipe.seed)
+            logger.warning("Training stage %s.", stage)
+            train().save_pretrained(folder)
+        return model_class.from_pretrained(folder).eval()
+
+    def _run(self, stage: str, model: Any, make_batch: Callable[[np.random.Generator], Any]) -> Any:
+        schedule = self.recipe.stages[stage]
+        return run_stage(
+            model,
+            make_batch,
+            output_dir=self.work_dir / stage,
+            num_steps=self.recipe.scaled(schedule.num_steps, minimum=2),
+            learning_rate=schedule.learning_rate,
+            seed=self.recipe.seed,
+        )
+
+    def train_base(self) -> RablipForConditionalGeneration:
+        """Stage 0: vision tower, Q-Former and language model, by describing pictures and reading facts."""
+
+        def train() -> RablipForConditionalGeneration:
+            text_config = {**LANGUAGE_MODEL, "vocab_size": len(self.processor.tokenizer)}
+            model = RablipForConditionalGeneration(
+                RablipConfig(
+                    **self._trunk(),
+                    text_config=text_config,
+                    image_token_index=self.processor.image_token_id,
+                    askg_loss_weight=1.0,
+                )
+            )
+            # The relevance head has nothing to learn from here.
+            model.relevance_head.requires_grad_(False)
+            pixels = render_pixels(self.processor.image_processor, [row.image for row in self.pretraining])
+            num_rows = self.recipe.stages["stage0"].num_rows
+
+            def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
+                if generator.random() < 0.6:
+                    return make_caption_batch(pixels, self.pretraining, generator, self.processor, num_rows)
+                return make_reading_batch(self.reading, generator, self.processor, num_rows)
+
+            model = self._run("stage0", model, make_batch)
+            model.relevance_head.requires_grad_(True)
+            return model
+
+        return self._finished("stage0", RablipForConditionalGeneration, train)
+
+    def pools(self, base: Any) -> list[TrainingPool]:
+        """The training worlds with the frozen tower's features; built once."""
+        if self._pools is None:
+            image_processor = self.processor.image_processor
+            self._pools = [build_pool(world, base, image_processor) for world in self.worlds]
+        return self._pools
+
+    def validation_pool(self, base: Any) -> TrainingPool:
+        """A world of validation entities, on which thresholds are fitted."""
+        count = self.recipe.scaled(self.recipe.validation_entities, minimum=40)
+        world = make_world(self.recipe.seed + 1, min(self.recipe.validation_entities, count), split="validation")
+        return build_pool(world, base, self.processor.image_processor)
+
+    def train_retriever(self, base: Any) -> RablipRetriever:
+        """The dense retriever, warm-started from stage 0, vision tower frozen."""
+
+        def train() -> RablipRetriever:
+            retriever = RablipRetriever(
+                RablipRetrieverConfig(
+                    **self._trunk(),
+                    retrieval_config={"embedding_dim": EMBEDDING_DIM, "initial_temperature": 0.1},
+                )
+            )
+            logger.warning("New weights of the retriever: %s", retriever.load_trunk(base))
+            retriever.freeze_vision_tower()
+            pools = self.pools(base)
+            described = self._described_pictures(base)
+            num_rows = self.recipe.stages["retriever"].num_rows
+
+            def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
+                pool = pools[int(generator.integers(len(pools)))]
+                picked = [described[index] for index in generator.permutation(len(described))[: num_rows // 4]]
+                shown = TrainingPool(
+                    items=pool.items,
+                    examples=pool.examples,
+                    features={**{item.id: features for _, item, features in picked}, **pool.features},
+                )
+                return make_retriever_batch(
+                    shown,
+                    generator,
+                    self.retriever_processor,
+                    num_questions=num_rows,
+                    descriptions=[(question, item) for question, item, _ in picked],
+                )
+
+            return self._run("retriever", retriever, make_batch)
+
+        return self._finished("retriever", RablipRetriever, train)
+
+    def _described_pictures(self, base: Any) -> list[tuple[QuestionExample, KnowledgeItem, torch.Tensor]]:
+        """Pictures of the pre-training split as knowledge items without a caption, with their descriptions."""
+        rows = self.pretraining[: self.recipe.scaled(4000, minimum=32)]
+        pixels = render_pixels(self.processor.image_processor, [row.image for row in rows])
+        described = []
+        with torch.no_grad():
+            for start in range(0, len(rows), 256):
+                features = base.encode_images(pixels[start : start + 256].float())[:, 0]
+                for number, row in enumerate(rows[start : start + 256], start=start):
+                    key = f"described-{number}"
+                    item = KnowledgeItem(id=key, image=ImageRef(path=key))
+                    question = QuestionExample(id=key, question=row.descriptions[number % len(row.descriptions)], positive_ids=(key,))
+                    described.append((question, item, features[number - start].clone()))
+        return described
+
+    def train_reranker(self, base: Any, retriever: RablipRetriever) -> RablipReranker:
+        """The re-ranker, warm-started from the retriever and trained on what the retriever finds."""
+
+        def train() -> RablipReranker:
+            reranker = RablipReranker(RablipRerankerConfig(**self._trunk()))
+            logger.warning("New weights of the re-ranker: %s", reranker.load_trunk(retriever))
+            reranker.freeze_vision_tower()
+            pools = self.mined_pools(base, retriever)
+            num_rows = self.recipe.stages["reranker"].num_rows
+
+            def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
+                pool = pools[int(generator.integers(len(pools)))]
+                return make_reranker_batch(pool, generator, self.retriever_processor, num_questions=num_rows)
+
+            return self._run("reranker", reranker, make_batch)
+
+        return self._finished("reranker", RablipReranker, train)
+
+    def mined_pools(self, base: Any, retriever: RablipRetriever) -> list[TrainingPool]:
+        """The training pools with the retriever's candidates."""
+        pools = self.pools(base)
+        for number, pool in enumerate(pools):
+            if not pool.mined:
+                recall = mine_candidates(retriever, self.retriever_processor, pool)
+                logger.warning("Training world %d: recall@5 %.3f.", number, recall)
+        return pools
+
+    def train_generator(self, base: Any, retriever: RablipRetriever) -> RablipForConditionalGeneration:
+        """The generator: frozen language model with LoRA, Q-Former, fusion, projection and relevance head trained."""
+
+        def train() -> RablipForConditionalGeneration:
+            generator_model = RablipForConditionalGeneration.from_pretrained(self.work_dir / "stage0-model")
+            generator_model.freeze_vision_tower()
+            generator_model.freeze_language_model()
+            adapted = add_lora(generator_model, rank=32)
+            pools = self.mined_pools(base, retriever)
+            num_rows = self.recipe.stages["generator"].num_rows
+
+            def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
+                pool = pools[int(generator.integers(len(pools)))]
+                return make_generator_batch(
+                    pool, generator, self.processor, num_questions=num_rows, max_candidates=MAX_CANDIDATES
+                )
+
+            return self._run("generator", adapted, make_batch).merge_and_unload()
+
+        return self._finished("generator", RablipForConditionalGeneration, train)
+
+
+def train_tiny(
+    out: str | Path, *, seed: int = 0, scale: float = 1.0, work_dir: str | Path | None = None
+) -> dict[str, Any]:
+    """Train the tiny bundle (retriever, re-ranker, generator, each with its processor).
+
+    Args:
+        out: folder of the bundle.
+        seed: seed of worlds, weights and batches.
+        scale: multiplies steps and data; 1.0 is what ships.
+        work_dir: checkpoints and finished stages; beside `out` by default. An interrupted run goes on from there.
+
+    Returns:
+        `dict`: what was fitted on validation data (`reranker`, `generator`), and `seed`, `scale`, `world_version`.
+    """
+    out = Path(out)
+    training = TinyTraining(work_dir or out.with_name(f"{out.name}-work"), TinyRecipe(seed=seed, scale=scale))
+    base = training.train_base()
+    retriever = training.train_retriever(base)
+    reranker = training.train_reranker(base, retriever)
+    generator = training.train_generator(base, retriever)
+
+    validation = training.validation_pool(base)
+    validation_recall = mine_candidates(retriever, training.retriever_processor, validation)
+    summary: dict[str, Any] = {
+        "seed": seed,
+        "scale": scale,
+        "world_version": "",
+        "retriever": {"validation_recall@5": validation_recall},
+        "reranker": fit_reranker(reranker, training.retriever_processor, validation),
+        "generator": fit_generator(generator, training.processor, validation, seed=seed),
+    }
+    for name, model, processor in (
+        ("retriever", retriever, training.retriever_processor),
+        ("reranker", reranker, training.retriever_processor),
+        ("generator", generator, training.processor),
+    ):
+        model.save_pretrained(out / name)
+        processor.save_pretrained(out / name)
+    (out / "training.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+__all__ = ["TinyTraining", "train_tiny"]

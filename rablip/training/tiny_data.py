@@ -1,0 +1,147 @@
+"""What the tiny checkpoint learns from: train-split worlds, described pictures, reading rows, tokenizers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+from ..processing.images_rablip import load_image
+from ..processing.knowledge_rablip import ImageRef, KnowledgeItem
+from ..processing.processing_rablip import RablipProcessor, RablipRetrieverProcessor
+from ..processing.prompts_rablip import (
+    build_askg_prompt,
+    build_askg_target,
+    build_qa_prompt,
+    build_reranker_text,
+    format_knowledge_item,
+)
+from ..world.pretraining import DescribedPicture, ReadingRow
+from ..world.world import World
+from .candidates import choose_distinct
+from .features import encode_pictures
+from .pools import TrainingPool
+from .tiny_recipe import MAX_CANDIDATES, MAX_IMAGES, NUM_QUERY_TOKENS, VISION
+from .tokenizers import build_language_model_tokenizer, build_qformer_tokenizer
+
+DESCRIBE = "Describe the picture."
+
+
+def build_processors(corpus: Sequence[str]) -> tuple[RablipRetrieverProcessor, RablipProcessor]:
+    """The tiny checkpoint's two processors; their tokenizers are built from the corpus.
+
+    Args:
+        corpus: every kind of text that training shows.
+    """
+    size = VISION["image_size"]
+    image_processor = BlipImageProcessorPil(size={"height": size, "width": size})
+    qformer_tokenizer = build_qformer_tokenizer(corpus)
+    retriever_processor = RablipRetrieverProcessor(
+        image_processor=image_processor,
+        qformer_tokenizer=qformer_tokenizer,
+        max_question_tokens=64,
+        max_knowledge_tokens=64,
+        max_images=MAX_IMAGES,
+    )
+    processor = RablipProcessor(
+        image_processor=image_processor,
+        tokenizer=build_language_model_tokenizer(corpus),
+        qformer_tokenizer=qformer_tokenizer,
+        num_query_tokens=NUM_QUERY_TOKENS,
+        max_images=MAX_IMAGES,
+        max_prompt_tokens=256,
+        max_question_tokens=64,
+        max_instruction_tokens=128,
+        max_answer_tokens=80,
+    )
+    return retriever_processor, processor
+
+
+def collect_corpus(worlds: Sequence[World], descriptions: Sequence[str]) -> Iterator[str]:
+    """Every text that the models will read or write: questions, items, answers, prompts, descriptions."""
+    numbers = range(1, 2 * MAX_CANDIDATES + 1)
+    yield from descriptions
+    for world in worlds:
+        for item in world.items:
+            yield format_knowledge_item(item)
+        for example in world.questions:
+            yield example.question
+            yield from example.answers
+    item = KnowledgeItem(id="corpus", text=DESCRIBE)
+    evidence = [item] * len(numbers)
+    for pictures in (list(numbers), None):
+        for build in (build_qa_prompt, build_askg_prompt):
+            yield build(DESCRIBE, evidence, pictures, question_picture_numbers=[1]).text
+    yield build_reranker_text(DESCRIBE, item, picture_number=2, question_picture_numbers=[1])
+    yield build_askg_target(list(numbers))
+    yield build_askg_target([])
+
+
+def build_pool(world: World, model: Any, image_processor: Any) -> TrainingPool:
+    """A world as a training pool, with the frozen tower's features of its pictures."""
+    pictures: dict[str, ImageRef] = {item.id: item.image for item in world.items if item.image is not None}
+    pictures.update({example.id: example.images[0] for example in world.questions if example.images})
+    return TrainingPool(
+        items={item.id: item for item in world.items},
+        examples=list(world.questions),
+        features=encode_pictures(model, image_processor, pictures, description="features"),
+    )
+
+
+def render_pixels(image_processor: Any, pictures: Sequence[ImageRef | Image.Image]) -> torch.Tensor:
+    """Prepared pictures `(num_pictures, 3, height, width)`, in half precision to hold many of them."""
+    rows = []
+    for start in range(0, len(pictures), 256):
+        images = [load_image(picture) for picture in pictures[start : start + 256]]
+        rows.append(image_processor(images, return_tensors="pt")["pixel_values"].half())
+    return torch.cat(rows)
+
+
+def make_caption_batch(
+    pixels: torch.Tensor,
+    pictures: Sequence[DescribedPicture],
+    generator: np.random.Generator,
+    processor: Any,
+    num_rows: int,
+) -> dict[str, torch.Tensor]:
+    """Pictures to describe: `pixel_values (num_rows, 1, 3, height, width)` and one of their descriptions to learn."""
+    picked = generator.permutation(len(pictures))[:num_rows]
+    # The processor lays out the prompt from features; the vision tower is trained here, so pixels replace them.
+    batch = dict(
+        processor.process_generation(
+            [DESCRIBE] * len(picked),
+            question_images=[torch.zeros(1, 1)] * len(picked),
+            answers=[choose_distinct(generator, pictures[index].descriptions, 1)[0] for index in picked],
+        )
+    )
+    del batch["image_embeds"]
+    batch["pixel_values"] = pixels[torch.from_numpy(picked)].float().unsqueeze(1)
+    return batch
+
+
+def make_reading_batch(
+    rows: Sequence[ReadingRow], generator: np.random.Generator, processor: Any, num_rows: int
+) -> dict[str, torch.Tensor]:
+    """Facts, a question about one of them and its answer, without pictures."""
+    picked = [rows[index] for index in generator.permutation(len(rows))[:num_rows]]
+    return dict(
+        processor.process_generation(
+            [row.question for row in picked],
+            [row.items for row in picked],
+            answers=[row.answer or None for row in picked],
+        )
+    )
+
+
+__all__ = [
+    "build_pool",
+    "build_processors",
+    "collect_corpus",
+    "make_caption_batch",
+    "make_reading_batch",
+    "render_pixels",
+]
