@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["answer_rows", "print_report", "render_report", "retrieval_rows"]
+__all__ = ["answer_rows", "print_report", "render_report", "retrieval_rows", "trust_rows"]
 
 _RECALL_COLUMNS = ("overall", "text", "image", "image_text", "visual_only")
+_RECALL_HEADS = {"image_text": "image+text", "visual_only": "visual only"}
 _BASELINE_NAMES = {
     "random": "random",
     "bm25": "BM25",
     "tfidf": "TF-IDF",
-    "text_only": "text-only dense (pictures withheld)",
+    "text_only": "text-only dense",
 }
 _CONDITIONS = ("closed_book", "shuffled_pictures", "retrieved", "oracle")
 
@@ -30,7 +31,7 @@ def retrieval_rows(report: Mapping[str, Any]) -> list[list[str]]:
     >>> retrieval_rows({"retriever": recall, "baselines": {"random": recall}})[2]
     ['RA-BLIP retriever', '0.500', '0.500', '0.500', '0.500', '0.500']
     """
-    rows = [["Recall@5", *(name.replace("_", " ") for name in _RECALL_COLUMNS)]]
+    rows = [["Recall@5", *(_RECALL_HEADS.get(name, name) for name in _RECALL_COLUMNS)]]
     systems = [(_BASELINE_NAMES.get(name, name), values) for name, values in report.get("baselines", {}).items()]
     if "retriever" in report:
         systems.append(("RA-BLIP retriever", report["retriever"]))
@@ -60,6 +61,22 @@ def answer_rows(report: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def trust_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """Rows of the trust table, a header first: abstentions and citations with their intervals.
+
+    >>> trust_rows({"abstain": {"f1": {"value": 0.9, "n": 40, "interval": [0.81, 0.97]}}})
+    [['Trust', 'value', '95 % interval', 'n'], ['abstain f1', '0.900', '0.810 to 0.970', '40']]
+    """
+    rows = [["Trust", "value", "95 % interval", "n"]]
+    for group, names in (("abstain", ("f1", "precision", "recall")), ("citation", ("precision", "recall"))):
+        for name in names:
+            figure = report.get(group, {}).get(name)
+            if figure is not None:
+                low, high = figure["interval"]
+                rows.append([f"{group} {name}", _value(figure), f"{low:.3f} to {high:.3f}", str(figure["n"])])
+    return rows
+
+
 def render_report(report: Mapping[str, Any], *, width: int = 100) -> str:
     """The whole report as plain text: retrieval, answers per kind, abstention and citations with their intervals.
 
@@ -80,6 +97,7 @@ def print_report(report: Mapping[str, Any], *, console: Console | None = None) -
 
     console = console or Console()
     for title, rows in _sections(report):
+        console.print()
         console.print(_table(title, rows))
 
 
@@ -88,23 +106,18 @@ def _sections(report: Mapping[str, Any]) -> Iterator[tuple[str, list[list[str]]]
         yield "Retrieval: the needed item is among the first five", retrieval_rows(report)
     if report.get("answer", {}).get("accuracy"):
         yield "Answers: exact match, an abstention counts as wrong", answer_rows(report)
-    rows = [["Trust", "value", "95 % interval", "n"]]
-    for group, names in (("abstain", ("f1", "precision", "recall")), ("citation", ("precision", "recall"))):
-        for name in names:
-            figure = report.get(group, {}).get(name)
-            if figure is not None:
-                low, high = figure["interval"]
-                rows.append([f"{group} {name}", _value(figure), f"{low:.3f} to {high:.3f}", str(figure["n"])])
+    rows = trust_rows(report)
     if len(rows) > 1:
         yield "Abstentions and citations", rows
 
 
 def _table(title: str, rows: Sequence[Sequence[str]]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for place, name in enumerate(rows[0]):
-        table.add_column(name, justify="right" if place else "left", no_wrap=bool(place))
+        table.add_column(name, justify="right" if place else "left", no_wrap=not place)
     emphasized = rows[-1] if rows[0][0] in ("Recall@5", "Accuracy") else None
     for row in rows[1:]:
         table.add_row(*row, style="bold" if row is emphasized else None)

@@ -51,3 +51,11 @@ def test_render_report_fits_the_width_and_needs_no_part():
     only_retriever = render_report({"retriever": _recall(1.0), "baselines": {}})
     assert "RA-BLIP" in only_retriever and "Accuracy" not in only_retriever
     assert render_report({}) == ""
+
+
+def test_no_number_or_name_is_cut_on_a_narrow_terminal():
+    report = _report()
+    kinds = ("question_picture", "unanswerable")
+    for figures in report["answer"]["accuracy"].values():
+        figures["by_kind"] = {kind: _figure(0.123, majority=0.5) for kind in kinds}
+    assert "…" not in render_report(report, width=80)
