@@ -12,12 +12,14 @@ from .drawing import draw_picture, encode_picture
 from .lexicon import BOAT_ATTRIBUTES, BUILDING_ATTRIBUTES
 from .wording import describe, subject, word_picture_question, word_question, word_yes_no_question
 
-__all__ = ["Asker"]
+__all__ = ["ASKED", "Asker"]
 
 MIN_STATED, MAX_STATED = 3, 5
-_ASKED: Mapping[str, tuple[str, ...]] = {
+ASKED: Mapping[str, tuple[str, ...]] = {
     "color": ("wall_color", "roof_color", "hull_color", "sail_color"),
-    "shape": ("roof_shape", "wall_mark", "sail_mark"),
+    # Roof shapes are asked as YesNo only: with two value lists of different lengths in one kind, a guess that knows
+    # the list would beat the kind's majority answer, and the shuffled-picture control could not be read.
+    "shape": ("wall_mark", "sail_mark"),
     "number": ("num_windows", "num_sails"),
     "YesNo": ("wall_color", "roof_color", "roof_shape", "num_windows", "wall_mark", "hull_color", "sail_color"),
     "choose": ("tree_side",),
@@ -46,7 +48,7 @@ class Asker:
         """One stream per attribute of a picture kind (per side for "choose", so that the sides balance)."""
         self._next_answer_is_yes = True
         # A boat shows too few attributes to leave one out and still be the only one of its look.
-        asked = [name for name in _ASKED[kind] if not visual_only or name in BUILDING_ATTRIBUTES]
+        asked = [name for name in ASKED[kind] if not visual_only or name in BUILDING_ATTRIBUTES]
         if kind == "choose":
             sides = BUILDING_ATTRIBUTES["tree_side"]
             return [self._about_picture(kind, "tree_side", visual_only, only=side) for side in sides]
@@ -60,7 +62,7 @@ class Asker:
             value = getattr(entity, part)[attribute]
             if only and value != only:
                 continue
-            stated = self._only_look(number, part, attribute, chance) if visual_only else {}
+            stated = self.only_look(number, part, attribute, chance) if visual_only else {}
             if stated is None:
                 continue
             about = describe(part, stated, chance) if visual_only else subject(part, entity.name)
@@ -98,7 +100,7 @@ class Asker:
         part = hops[0][0]
         chance = self.chance(kind, fact, "look")
         for number in self._in_order(chance, *(part for hop in hops for part in hop)):
-            stated = self._only_look(number, part, fact, chance)
+            stated = self.only_look(number, part, fact, chance)
             if stated is not None:
                 question = word_question(fact, describe(part, stated, chance))
                 answer = getattr(self._catalog.entities[number], fact)
@@ -144,8 +146,8 @@ class Asker:
         numbers = range(len(self._catalog.entities))
         return chance.shuffled(number for number in numbers if all((number, part) in ids for part in parts))
 
-    def _only_look(self, number: int, part: str, asked: str, chance: Chance) -> dict[str, str] | None:
-        """Some attributes that only this picture shows together, without the asked one; None when there are none."""
+    def only_look(self, number: int, part: str, asked: str, chance: Chance) -> dict[str, str] | None:
+        """Attributes that only this picture shows together, never the asked one; None when five do not suffice."""
         shown = getattr(self._catalog.entities[number], part)
         names = [name for name in chance.shuffled(shown) if name != asked][:MAX_STATED]
         for size in range(min(MIN_STATED, len(names)), len(names) + 1):

@@ -12,10 +12,10 @@ from .entities import Entity
 from .knobs import WorldKnobs
 from .wording import word_fact
 
-__all__ = ["Catalog", "Gallery", "build_catalog"]
+__all__ = ["FIRST_IMAGE_ID", "SOURCE", "Catalog", "Gallery", "build_catalog"]
 
 FIRST_IMAGE_ID = 30_000_000  # WebQA's image ids start here; the last seven digits are the picture's row
-_SOURCE = "https://world.invalid/items/"
+SOURCE = "https://world.invalid/items/"
 
 
 class Gallery:
@@ -114,7 +114,7 @@ def _write_item(entity: Entity, part: str, number: int, *, split: str, seed: int
         item_id = f"t{2 * number + (part == 'builder'):06d}"
         if text is None:
             return None
-        return KnowledgeItem(id=item_id, text=text, title=entity.name, source=_SOURCE + item_id)
+        return KnowledgeItem(id=item_id, text=text, title=entity.name, source=SOURCE + item_id)
     image = encode_picture(
         draw_picture(part, getattr(entity, part), Chance("item picture", split, seed, entity.name, part))
     )
@@ -123,5 +123,5 @@ def _write_item(entity: Entity, part: str, number: int, *, split: str, seed: int
     else:
         item_id, text, caption = f"b{number:06d}", word_fact(entity, "load"), f"Boat of {entity.name}"
     return KnowledgeItem(
-        id=item_id, text=text, image=image, title=entity.name, caption=caption, source=_SOURCE + item_id
+        id=item_id, text=text, image=image, title=entity.name, caption=caption, source=SOURCE + item_id
     )

@@ -1,4 +1,4 @@
-"""A question before it is written down, and the choice of the knowledge items that must not be mistaken for evidence."""
+"""A question before it is written down, and the choice of items that must not be mistaken for its evidence."""
 
 from __future__ import annotations
 

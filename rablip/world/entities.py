@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .chance import Chance
 from .lexicon import BOAT_ATTRIBUTES, BUILDERS, BUILDING_ATTRIBUTES, LOADS, PLACES, YEARS, names_of_split
 
-__all__ = ["Entity", "draw_attributes", "draw_entities", "draw_entity"]
+__all__ = ["Entity", "attributes_of", "draw_attributes", "draw_entities", "draw_entity"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +34,14 @@ class Entity:
     builder: str | None
 
 
+def attributes_of(kind: str) -> Mapping[str, tuple[str, ...]]:
+    """The visible attributes of a "building" or a "boat", and the values of each."""
+    return BUILDING_ATTRIBUTES if kind == "building" else BOAT_ATTRIBUTES
+
+
 def draw_attributes(kind: str, chance: Chance) -> dict[str, str]:
     """The visible attributes of a "building" or a "boat", each drawn uniformly and independently."""
-    space = BUILDING_ATTRIBUTES if kind == "building" else BOAT_ATTRIBUTES
-    return {attribute: chance.pick(values) for attribute, values in space.items()}
+    return {attribute: chance.pick(values) for attribute, values in attributes_of(kind).items()}
 
 
 def draw_entity(name: str, chance: Chance, *, num_facts: int = 2, missing_fact_rate: float = 0.0) -> Entity:
@@ -54,9 +58,18 @@ def draw_entity(name: str, chance: Chance, *, num_facts: int = 2, missing_fact_r
 
 
 def draw_entities(
-    seed: int, num_entities: int, *, split: str, num_facts: int = 2, missing_fact_rate: float = 0.0
+    seed: int,
+    num_entities: int,
+    *,
+    split: str,
+    num_facts: int = 2,
+    missing_fact_rate: float = 0.0,
+    look_alike_share: float = 0.0,
 ) -> tuple[Entity, ...]:
     """Entities of one split, with names that no other split ever uses.
+
+    With probability `look_alike_share` an entity takes the look of an earlier one, with one attribute of the building
+    and one of the boat changed.
 
     Raises:
         ValueError: when the split does not exist or has fewer names than entities are asked for.
@@ -71,10 +84,19 @@ def draw_entities(
             f"num_entities is {num_entities}, but the {split} split has names for 1 to {len(pool)} entities. Ask for "
             "a number in that range, or build several worlds with different seeds."
         )
-    names = Chance("names", split, seed).sample(pool, num_entities)
-    return tuple(
-        draw_entity(
-            name, Chance("entity", split, seed, name), num_facts=num_facts, missing_fact_rate=missing_fact_rate
-        )
-        for name in names
-    )
+    entities: list[Entity] = []
+    for name in Chance("names", split, seed).sample(pool, num_entities):
+        chance = Chance("entity", split, seed, name)
+        entity = draw_entity(name, chance, num_facts=num_facts, missing_fact_rate=missing_fact_rate)
+        if entities and chance.happens(look_alike_share):
+            model = chance.pick(entities)
+            looks = {part: _change_one(part, getattr(model, part), chance) for part in ("building", "boat")}
+            entity = replace(entity, **looks)
+        entities.append(entity)
+    return tuple(entities)
+
+
+def _change_one(kind: str, shown: Mapping[str, str], chance: Chance) -> dict[str, str]:
+    attribute = chance.pick(sorted(shown))
+    values = attributes_of(kind)[attribute]
+    return {**shown, attribute: chance.pick([value for value in values if value != shown[attribute]])}

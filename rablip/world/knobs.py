@@ -34,6 +34,7 @@ class WorldKnobs:
         num_facts: text facts written per entity (0, 1 or 2): the text : image mix of the items.
         missing_fact_rate: probability that an entity lacks one of them.
         boat_share: share of the entities that have a boat item (picture and text).
+        look_alike_share: share of the entities that look like another one in all but one attribute.
         dropped_modality: "text", "image" or "image_text": items of this modality and the questions that need them are
             left out.
         same_entity_distractors, look_alike_distractors, name_alike_distractors, other_modality_distractors: how many
@@ -54,6 +55,7 @@ class WorldKnobs:
     num_facts: int = 2
     missing_fact_rate: float = 0.08
     boat_share: float = 1.0
+    look_alike_share: float = 0.0
     dropped_modality: str | None = None
     same_entity_distractors: int = 2
     look_alike_distractors: int = 3
@@ -61,7 +63,7 @@ class WorldKnobs:
     other_modality_distractors: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("unanswerable_share", "visual_only_share", "missing_fact_rate", "boat_share"):
+        for name in ("unanswerable_share", "visual_only_share", "missing_fact_rate", "boat_share", "look_alike_share"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"WorldKnobs.{name} must be from 0 to 1, got {value!r}.")

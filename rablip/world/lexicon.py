@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 
 __all__ = [
     "BOAT_ATTRIBUTES",
@@ -93,7 +93,7 @@ SPLITS: tuple[str, ...] = ("train", "validation", "test")
 _FUNCTION_WORDS = (
     "A An Boat Does How In Is It The What Who a an and at barrels boat building built by carries carry color day does "
     "founded front has have hull in is many mark night no of on or place right roof sail sails shape stands the this "
-    "tree wall was what which who window windows with year yes"
+    "tree wall was what which window windows with year yes"
 )
 
 
@@ -110,7 +110,7 @@ def split_of_name(name: str) -> str:
     return "validation" if share < 0.55 else "test"
 
 
-@lru_cache(maxsize=None)
+@cache
 def names_of_split(split: str) -> tuple[str, ...]:
     """All two-word names of one split, in a fixed order.
 

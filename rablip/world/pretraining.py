@@ -1,4 +1,4 @@
-"""The pre-training split: described pictures for the vision tower and the fusion, reading rows for the language model."""
+"""The pre-training split: described pictures for vision and fusion, reading rows for the language model."""
 
 from __future__ import annotations
 

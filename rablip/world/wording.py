@@ -32,7 +32,6 @@ PICTURE_QUESTIONS: Mapping[str, str] = {
     "roof_color": "What color is the roof of {}?",
     "hull_color": "What color is the hull of {}?",
     "sail_color": "What color is the sail of {}?",
-    "roof_shape": "What shape is the roof of {}?",
     "wall_mark": "What mark is on the wall of {}?",
     "sail_mark": "What mark is on the sail of {}?",
     "num_windows": "How many windows does {} have?",

@@ -83,7 +83,12 @@ def make_world(seed: int, num_entities: int, *, split: str = "test", knobs: Worl
     """
     knobs = WorldKnobs() if knobs is None else knobs
     entities = draw_entities(
-        seed, num_entities, split=split, num_facts=knobs.num_facts, missing_fact_rate=knobs.missing_fact_rate
+        seed,
+        num_entities,
+        split=split,
+        num_facts=knobs.num_facts,
+        missing_fact_rate=knobs.missing_fact_rate,
+        look_alike_share=knobs.look_alike_share,
     )
     catalog = build_catalog(entities, split=split, seed=seed, knobs=knobs)
     return World(
