@@ -112,7 +112,7 @@ def encode_prompts(
     encoded = []
     for row, (prompt, ids, limit) in enumerate(zip(prompts, encoding["input_ids"], max_tokens, strict=True)):
         if len(ids) <= limit:
-            positions = _find_markers(encoding, row, prompt)
+            positions = _find_markers(tokenizer, encoding, row, prompt)
             encoded.append(EncodedPrompt(text=prompt.text, ids=ids, positions=positions, truncated=False))
         else:
             encoded.append(_fit(tokenizer, rows[row], ending, limit, max_question_tokens, row))
@@ -192,21 +192,40 @@ def _fit(
             f"the prompt may have {limit}. Show fewer candidates, or raise max_prompt_tokens."
         )
     ids = encoding["input_ids"][0]
-    return EncodedPrompt(text=prompt.text, ids=ids, positions=_find_markers(encoding, 0, prompt), truncated=True)
+    return EncodedPrompt(
+        text=prompt.text, ids=ids, positions=_find_markers(tokenizer, encoding, 0, prompt), truncated=True
+    )
 
 
-def _find_markers(encoding: Any, row: int, prompt: Prompt) -> list[int]:
-    positions = []
-    for start, end in prompt.marker_spans:
-        tokens = (encoding.char_to_token(row, char) for char in range(end - 1, start - 1, -1))
-        position = next((token for token in tokens if token is not None), None)
-        if position is None:
-            raise ValueError(
-                f"The tokenizer leaves no token for the reference marker {prompt.text[start:end]!r}. Use one whose "
-                "vocabulary can spell brackets and digits."
-            )
-        positions.append(position)
+def _find_markers(tokenizer: Any, encoding: Any, row: int, prompt: Prompt) -> list[int]:
+    """The last token of each closing marker, by character offsets; offsets that do not hold are not believed."""
+    ids = encoding["input_ids"][row]
+    positions: list[int] = []
+    for number, (start, end) in enumerate(prompt.marker_spans, start=1):
+        first, last = encoding.char_to_token(row, start), encoding.char_to_token(row, end - 1)
+        if first is None or last is None or not _spells(tokenizer, ids[first : last + 1], f"/{number}]"):
+            # Tokenizers that drop characters they do not know may count wrong behind them.
+            return _search_markers(tokenizer, ids, len(prompt.marker_spans))
+        positions.append(last)
     return positions
+
+
+def _search_markers(tokenizer: Any, ids: list[int], num_markers: int) -> list[int]:
+    positions: list[int] = []
+    for position, token in enumerate(tokenizer.convert_ids_to_tokens(ids)):
+        wanted = f"[/{len(positions) + 1}]"
+        if "]" in token and wanted in tokenizer.decode(ids[: position + 1]).replace(" ", "")[-len(wanted) - 1 :]:
+            positions.append(position)
+    if len(positions) != num_markers:
+        raise ValueError(
+            f"The tokenizer spells only {len(positions)} of {num_markers} reference markers such as '[/1]'. Use one "
+            "whose vocabulary has brackets, slash and digits."
+        )
+    return positions
+
+
+def _spells(tokenizer: Any, ids: list[int], text: str) -> bool:
+    return text in "".join(tokenizer.convert_ids_to_tokens(ids)) or text in tokenizer.decode(ids).replace(" ", "")
 
 
 def _without_eos(prompt: EncodedPrompt, eos_token_id: int) -> EncodedPrompt:
