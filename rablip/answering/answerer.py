@@ -12,6 +12,7 @@ from PIL import Image
 from ..processing.knowledge_rablip import KnowledgeItem
 from .checking import check_dimension, check_evidence, check_processor, check_questions
 from .composition import withhold
+from .features import Part, make_parts
 from .generation import answer_rows, show_evidence, withhold_rows
 from .inference import encode_questions
 from .numerics import protect_half_precision
@@ -73,19 +74,20 @@ class RablipAnswerer:
         settings: AnswerSettings | None = None,
     ) -> None:
         reranker_processor = reranker_processor or retriever_processor
-        for model, processor, name in (
-            (retriever, retriever_processor, "retriever"),
-            (reranker, reranker_processor, "reranker"),
-            (generator, generator_processor, "generator"),
-        ):
-            if model is not None and processor is None:
+        given = {
+            "retriever": (retriever, retriever_processor),
+            "reranker": (reranker, reranker_processor),
+            "generator": (generator, generator_processor),
+        }
+        loaded = {name: part for name, part in given.items() if part[0] is not None}
+        for name, (model, processor) in loaded.items():
+            if processor is None:
                 raise ValueError(f"A {name} was given without its processor. Pass `{name}_processor` as well.")
-            if model is not None:
-                check_processor(name, model, processor)
-                model.eval()
+            check_processor(name, model, processor)
+            model.eval()
         if (index is None) != (knowledge_base is None):
             raise ValueError("index and knowledge_base belong together: pass both, or neither (see open_index).")
-        if retriever is None and reranker is None and generator is None:
+        if not loaded:
             raise ValueError(
                 "There is no model to answer with. Pass at least a retriever, a re-ranker or a generator."
             )
@@ -101,6 +103,7 @@ class RablipAnswerer:
         self.generator_processor = generator_processor
         self.settings = settings or AnswerSettings()
         self._pictures = ItemPictures(knowledge_base)
+        self._parts = make_parts(loaded)
 
     @classmethod
     def from_pretrained(
@@ -294,9 +297,7 @@ class RablipAnswerer:
             raise ValueError(f"k must be at least 1, got {k}.")
         if len(index) == 0 or not questions:
             return [[] for _ in questions], [False] * len(questions)
-        vectors, truncated = encode_questions(
-            retriever, _given(self.retriever_processor), questions, images, batch_size=self.settings.batch_size
-        )
+        vectors, truncated = encode_questions(retriever, questions, images, batch_size=self.settings.batch_size)
         found = [[(knowledge_base[hit.id], float(hit.score)) for hit in hits] for hits in index.search(vectors, k)]
         missing = self._pictures.is_missing
         candidates = [
@@ -310,16 +311,11 @@ class RablipAnswerer:
         candidates: Sequence[Sequence[Candidate]],
         images: Sequence[list[Image.Image]],
     ) -> list[list[Candidate]]:
-        if self.reranker is None:
+        if "reranker" not in self._parts:
             raise ValueError("There is no re-ranker to judge candidates. Load a model folder that holds one.")
+        batch_size = self.settings.batch_size
         return rerank_rows(
-            self.reranker,
-            _given(self.reranker_processor),
-            questions,
-            candidates,
-            images,
-            self._pictures,
-            batch_size=self.settings.batch_size,
+            self._parts["reranker"], questions, candidates, images, self._pictures, batch_size=batch_size
         )
 
     def _second_hop(
@@ -366,21 +362,21 @@ class RablipAnswerer:
             for question, given, asked, limit in zip(questions, evidence, images, max_pictures, strict=True)
         ]
         selections, rows = [selection for selection, _ in shown], [row for _, row in shown]
-        if self.generator is None:
+        generator = self._parts.get("generator")
+        if generator is None:
             return withhold_rows(selections, rows, self.settings, AbstainReason.NO_GENERATOR)
-        protect_half_precision(self.generator)
-        return answer_rows(
-            self.generator, _given(self.generator_processor), selections, rows, self.settings, force=force
-        )
+        protect_half_precision(generator.model)
+        return answer_rows(generator, selections, rows, self.settings, force=force)
 
-    def _search_parts(self) -> tuple[RablipRetriever, KnowledgeIndex, KnowledgeBase]:
-        if self.retriever is None or self.index is None or self.knowledge_base is None:
-            missing = "retriever" if self.retriever is None else "index"
+    def _search_parts(self) -> tuple[Part, KnowledgeIndex, KnowledgeBase]:
+        retriever = self._parts.get("retriever")
+        if retriever is None or self.index is None or self.knowledge_base is None:
+            missing = "retriever" if retriever is None else "index"
             raise ValueError(
                 f"There is no {missing} to search with. Load one (from_pretrained(model, index=folder)), or give the "
                 "evidence yourself: generate(questions, evidence)."
             )
-        return self.retriever, self.index, self.knowledge_base
+        return retriever, self.index, self.knowledge_base
 
     def _relevance_threshold(self) -> float | None:
         if self.reranker is None:
@@ -389,19 +385,11 @@ class RablipAnswerer:
         return float(self.reranker.config.relevance_threshold) if setting is None else setting
 
     def _max_pictures(self, num_question_images: int) -> int | None:
-        processor = self.generator_processor
-        return None if processor is None else max(processor.max_images - num_question_images, 0)
+        part = self._parts.get("generator")
+        return None if part is None else max(part.processor.max_images - num_question_images, 0)
 
     def _max_question_images(self) -> int:
-        limits = [_given(self.retriever_processor).max_images]
-        if self.reranker is not None:
-            limits.append(_given(self.reranker_processor).max_images - 1)  # one place is the candidate's
-        if self.generator_processor is not None:
-            limits.append(self.generator_processor.max_images)
-        return max(min(limits), 0)
-
-
-def _given(part: Any) -> Any:
-    if part is None:
-        raise ValueError("A part of the answerer was taken away after it was made. Make a new answerer.")
-    return part
+        limits = {name: part.processor.max_images for name, part in self._parts.items()}
+        if "reranker" in limits:
+            limits["reranker"] -= 1  # one place is the candidate's
+        return min(limits.values())

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from ..processing.knowledge_rablip import KnowledgeItem
 from .composition import compose_answer, count_disagreements, describe_evidence, judge_relevance, withhold
+from .features import Part
 from .inference import GeneratorRow, generate_answers, generate_references, judge_evidence
 from .pictures import ItemPictures, without_picture
 from .selection import fit_pictures
 from .types import AbstainReason, Answer, AnswerSettings, Candidate, Selection
-
-if TYPE_CHECKING:
-    from ..modeling_rablip import RablipForConditionalGeneration
-    from ..processing.processing_rablip import RablipProcessor
 
 __all__ = ["answer_rows", "show_evidence", "withhold_rows"]
 
@@ -67,8 +63,7 @@ def show_evidence(
 
 
 def answer_rows(
-    generator: RablipForConditionalGeneration,
-    processor: RablipProcessor,
+    generator: Part,
     selections: Sequence[Selection],
     rows: Sequence[GeneratorRow],
     settings: AnswerSettings,
@@ -79,7 +74,6 @@ def answer_rows(
 
     Args:
         generator: the generator.
-        processor: its processor.
         selections: the evidence of each row.
         rows: what the generator gets, one per selection.
         settings: thresholds that are None come from the generator's config.
@@ -94,11 +88,11 @@ def answer_rows(
     asked = [position for position, row in enumerate(rows) if row.items or force]
     if not asked:
         return answers
-    relevance, truncated, inputs = judge_evidence(generator, processor, [rows[position] for position in asked])
+    relevance, truncated, inputs = judge_evidence(generator, [rows[position] for position in asked])
     reasons = [None if force else judge_relevance(values, abstain_threshold) for values in relevance]
     writing = [number for number, reason in enumerate(reasons) if reason is None]
     generation = {"max_new_tokens": settings.max_new_tokens, **settings.generation}
-    texts = dict(zip(writing, generate_answers(generator, processor, inputs, writing, **generation), strict=True))
+    texts = dict(zip(writing, generate_answers(generator, inputs, writing, **generation), strict=True))
     for number, position in enumerate(asked):
         selection, reason = selections[position], reasons[number]
         evidence = describe_evidence(selection, relevance[number])
@@ -122,7 +116,7 @@ def answer_rows(
                 truncated=truncated[number],
             )
     if settings.check_references:
-        _check_references(generator, processor, rows, answers, settings, citation_threshold)
+        _check_references(generator, rows, answers, settings, citation_threshold)
     return answers
 
 
@@ -148,8 +142,7 @@ def withhold_rows(
 
 
 def _check_references(
-    generator: RablipForConditionalGeneration,
-    processor: RablipProcessor,
+    generator: Part,
     rows: Sequence[GeneratorRow],
     answers: list[Answer],
     settings: AnswerSettings,
@@ -159,7 +152,7 @@ def _check_references(
     if not checked:
         return
     generation = {"max_new_tokens": settings.max_new_tokens, **settings.generation}
-    lists = generate_references(generator, processor, [rows[position] for position in checked], **generation)
+    lists = generate_references(generator, [rows[position] for position in checked], **generation)
     for position, (named, invented) in zip(checked, lists, strict=True):
         answer = answers[position]
         relevance = [one.relevance if one.relevance is not None else 0.0 for one in answer.evidence]
@@ -170,5 +163,5 @@ def _check_references(
         )
 
 
-def _threshold(setting: float | None, generator: RablipForConditionalGeneration, name: str) -> float:
-    return float(getattr(generator.config, name)) if setting is None else setting
+def _threshold(setting: float | None, generator: Part, name: str) -> float:
+    return float(getattr(generator.model.config, name)) if setting is None else setting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +13,8 @@ from transformers import LogitsProcessorList
 
 from ..processing.knowledge_rablip import KnowledgeItem
 from ..processing.prompts_rablip import find_reference_numbers, parse_askg_answer
+from .features import Part
 from .numerics import FiniteLogits, check_finite
-
-if TYPE_CHECKING:
-    from ..modeling_rablip import RablipForConditionalGeneration, RablipReranker, RablipRetriever
-    from ..processing.processing_rablip import RablipProcessor, RablipRetrieverProcessor
 
 __all__ = [
     "GeneratorRow",
@@ -51,8 +48,7 @@ class GeneratorRow:
 
 
 def encode_questions(
-    retriever: RablipRetriever,
-    processor: RablipRetrieverProcessor,
+    retriever: Part,
     questions: Sequence[str],
     images: Sequence[Sequence[Image.Image]],
     *,
@@ -65,23 +61,22 @@ def encode_questions(
     """
     vectors, truncated = [], []
     for start, stop in _batches(len(questions), batch_size):
-        pictures = [list(row) or None for row in images[start:stop]]
+        pictures = [row or None for row in retriever.features.replace(images[start:stop])]
         inputs, cut = _prepare(
-            processor.process_questions(
+            retriever.processor.process_questions(
                 questions[start:stop], pictures if any(pictures) else None, return_truncated=True
             ),
-            retriever,
+            retriever.model,
         )
         with torch.inference_mode():
-            encoded = retriever.encode_questions(**inputs)
+            encoded = retriever.model.encode_questions(**inputs)
         vectors.append(encoded.float().cpu().numpy())
         truncated += cut
     return np.concatenate(vectors), truncated
 
 
 def score_pairs(
-    reranker: RablipReranker,
-    processor: RablipRetrieverProcessor,
+    reranker: Part,
     questions: Sequence[str],
     items: Sequence[KnowledgeItem],
     question_images: Sequence[Sequence[Image.Image]],
@@ -92,24 +87,24 @@ def score_pairs(
     """The re-ranker's probability that each item helps with the question beside it."""
     scores: list[float] = []
     for start, stop in _batches(len(questions), batch_size):
-        asked = [list(row) or None for row in question_images[start:stop]]
+        asked = [row or None for row in reranker.features.replace(question_images[start:stop])]
         inputs, _ = _prepare(
-            processor.process_pairs(
+            reranker.processor.process_pairs(
                 questions[start:stop],
                 items[start:stop],
                 question_images=asked if any(asked) else None,
-                images=list(pictures[start:stop]),
+                images=reranker.features.replace([pictures[start:stop]])[0],
             ),
-            reranker,
+            reranker.model,
         )
         with torch.inference_mode():
-            relevance = reranker.predict_relevance(**inputs)
+            relevance = reranker.model.predict_relevance(**inputs)
         scores += check_finite(relevance.float().cpu(), "re-ranker relevance").tolist()
     return scores
 
 
 def judge_evidence(
-    generator: RablipForConditionalGeneration, processor: RablipProcessor, rows: Sequence[GeneratorRow]
+    generator: Part, rows: Sequence[GeneratorRow]
 ) -> tuple[list[list[float]], list[bool], dict[str, torch.Tensor]]:
     """The generator's probability that each shown item helps.
 
@@ -117,19 +112,18 @@ def judge_evidence(
         One list of probabilities per row, as long as its evidence; whether each row was cut; the model inputs, which
         `generate_answers` takes.
     """
-    inputs, truncated = _prepare(_process(processor, rows), generator)
+    inputs, truncated = _prepare(_process(generator, rows), generator.model)
     relevance: list[list[float]] = [[] for _ in rows]
     if any(row.items for row in rows):
         with torch.inference_mode():
-            predicted = generator.predict_relevance(**inputs)
+            predicted = generator.model.predict_relevance(**inputs)
         predicted = check_finite(predicted.float().cpu(), "generator relevance")
         relevance = [predicted[index, : len(row.items)].tolist() for index, row in enumerate(rows)]
     return relevance, truncated, inputs
 
 
 def generate_answers(
-    generator: RablipForConditionalGeneration,
-    processor: RablipProcessor,
+    generator: Part,
     inputs: Mapping[str, torch.Tensor],
     rows: Sequence[int],
     **generation: Any,
@@ -146,20 +140,19 @@ def generate_answers(
         chosen = {name: chosen[name] for name in chosen.keys() - {"pixel_values", "image_embeds", "image_mask"}}
     checks = LogitsProcessorList([FiniteLogits()])
     with torch.inference_mode():
-        ids = generator.generate(**chosen, logits_processor=checks, **generation)
-    return [text.strip() for text in processor.decode_answers(ids)]
+        ids = generator.model.generate(**chosen, logits_processor=checks, **generation)
+    return [text.strip() for text in generator.processor.decode_answers(ids)]
 
 
 def generate_references(
-    generator: RablipForConditionalGeneration,
-    processor: RablipProcessor,
+    generator: Part,
     rows: Sequence[GeneratorRow],
     **generation: Any,
 ) -> list[tuple[list[int] | None, int]]:
     """Asks in words which references are relevant: the numbers named (None: unreadable) and how many are invented."""
-    inputs, _ = _prepare(_process(processor, rows, askg=True), generator)
+    inputs, _ = _prepare(_process(generator, rows, askg=True), generator.model)
     asked = {name.removeprefix("askg_"): values for name, values in inputs.items() if name.startswith("askg_")}
-    texts = generate_answers(generator, processor, {**inputs, **asked}, range(len(rows)), **generation)
+    texts = generate_answers(generator, {**inputs, **asked}, range(len(rows)), **generation)
     return [_read_references(text, len(row.items)) for text, row in zip(texts, rows, strict=True)]
 
 
@@ -168,12 +161,12 @@ def _read_references(text: str, num_references: int) -> tuple[list[int] | None, 
     return parse_askg_answer(text, num_references), len(invented)
 
 
-def _process(processor: RablipProcessor, rows: Sequence[GeneratorRow], *, askg: bool = False) -> Any:
-    asked = [list(row.question_images) or None for row in rows]
-    return processor.process_generation(
+def _process(generator: Part, rows: Sequence[GeneratorRow], *, askg: bool = False) -> Any:
+    asked = [row or None for row in generator.features.replace(row.question_images for row in rows)]
+    return generator.processor.process_generation(
         [row.question for row in rows],
         [list(row.items) for row in rows],
-        [list(row.pictures) for row in rows],
+        generator.features.replace(row.pictures for row in rows),
         question_images=asked if any(asked) else None,
         askg=askg,
         return_truncated=True,

@@ -61,16 +61,17 @@ class ItemPictures:
 
     Args:
         knowledge_base: resolves relative paths of its own items; other items are opened as they are.
-        capacity: how many opened pictures are kept.
+        max_pixels: how many pixels of opened pictures are kept in all.
 
     Example:
         >>> ItemPictures(None).open(KnowledgeItem(id="7", text="It opened in 1889.")) is None
         True
     """
 
-    def __init__(self, knowledge_base: KnowledgeBase | None, *, capacity: int = 256) -> None:
+    def __init__(self, knowledge_base: KnowledgeBase | None, *, max_pixels: int = 32_000_000) -> None:
         self._knowledge_base = knowledge_base
-        self._capacity = capacity
+        self._max_pixels = max_pixels
+        self._num_pixels = 0
         self._opened: dict[tuple[str, ImageRef], Image.Image] = {}
 
     def open(self, item: KnowledgeItem) -> Image.Image | None:
@@ -83,10 +84,13 @@ class ItemPictures:
             return None
         key = (item.id, item.image)
         if key not in self._opened:
-            while len(self._opened) >= self._capacity:
-                self._opened.pop(next(iter(self._opened)))
             root = self._root(item) if item.image.path is not None else None
-            self._opened[key] = load_image(item.image, root=root)
+            picture = load_image(item.image, root=root)
+            self._num_pixels += picture.width * picture.height
+            while self._num_pixels > self._max_pixels and self._opened:
+                old = self._opened.pop(next(iter(self._opened)))
+                self._num_pixels -= old.width * old.height
+            self._opened[key] = picture
         return self._opened[key]
 
     def open_shown(self, candidates: Iterable[Candidate]) -> list[tuple[Candidate, Image.Image | None]]:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from ..processing.knowledge_rablip import KnowledgeItem
+from .features import Part
 from .inference import score_pairs
 from .pictures import ItemPictures, without_picture
 from .selection import merge_hops
 from .types import Candidate
 
-if TYPE_CHECKING:
-    from ..modeling_rablip import RablipReranker
-    from ..processing.processing_rablip import RablipRetrieverProcessor
-
 __all__ = ["rerank_rows"]
 
 
 def rerank_rows(
-    reranker: RablipReranker,
-    processor: RablipRetrieverProcessor,
+    reranker: Part,
     questions: Sequence[str],
     candidates: Sequence[Sequence[Candidate]],
     images: Sequence[Sequence[Image.Image]],
@@ -37,7 +32,6 @@ def rerank_rows(
 
     Args:
         reranker: the re-ranker.
-        processor: its processor.
         questions: the questions.
         candidates: the candidates of each question.
         images: the opened pictures of each question.
@@ -55,7 +49,6 @@ def rerank_rows(
                 pairs.append((row, candidate, item, picture))
     scores = score_pairs(
         reranker,
-        processor,
         [questions[row] for row, *_ in pairs],
         [item for _, _, item, _ in pairs],
         [images[row] for row, *_ in pairs],

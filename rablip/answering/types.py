@@ -10,7 +10,15 @@ from typing import Any, overload
 
 from ..processing.knowledge_rablip import KnowledgeItem
 
-__all__ = ["AbstainReason", "Answer", "AnswerSettings", "Candidate", "EvidenceRelevance", "Selection"]
+__all__ = [
+    "AbstainReason",
+    "Answer",
+    "AnswerSettings",
+    "Candidate",
+    "EvidenceRelevance",
+    "Selection",
+    "candidate_to_dict",
+]
 
 
 class AbstainReason(str, Enum):
@@ -50,8 +58,7 @@ class AnswerSettings:
             `config.citation_threshold`.
         abstain_threshold: when no evidence reaches this generator probability the answer is withheld; None: the
             generator's `config.abstain_threshold`.
-        second_hop_images: whether the second search sees the picture of the question again. Off: what the picture
-            told is in the title that was added.
+        second_hop_images: whether the second search sees the picture of the question again, as it does in training.
         check_references: also ask the generator in words which references are relevant, and count where its list
             disagrees with its relevance scores. Costs a second generation.
         abstain_text: text of an answer that was withheld.
@@ -73,7 +80,7 @@ class AnswerSettings:
     relevance_threshold: float | None = None
     citation_threshold: float | None = None
     abstain_threshold: float | None = None
-    second_hop_images: bool = False
+    second_hop_images: bool = True
     check_references: bool = False
     abstain_text: str = "The knowledge base does not hold the answer."
     batch_size: int = 16
