@@ -27,8 +27,21 @@ _CONFIG_FILES = frozenset(
         "vocab.txt",
     }
 )
-# Fields that say who wrote the file, not what the model does.
-_VOLATILE = frozenset({"_name_or_path", "name_or_path", "rablip_version", "transformers_version"})
+# Fields that say who wrote the file and from where, or (dtype) repeat what the weights say: saving a loaded model again
+# changes them, the model stays the same.
+_VOLATILE = frozenset(
+    {
+        "_commit_hash",
+        "_name_or_path",
+        "dtype",
+        "is_local",
+        "local_files_only",
+        "name_or_path",
+        "rablip_version",
+        "torch_dtype",
+        "transformers_version",
+    }
+)
 _MAX_HEADER = 100 * (1 << 20)  # bytes; the limit of the safetensors format
 _BLOCK = 1 << 20
 
