@@ -1,0 +1,96 @@
+"""Every script in examples/ runs on random tiny models and a small folder."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two pictures and a text."""
+    folder = tmp_path_factory.mktemp("own")
+    rows = [
+        {"file_name": "mill.png", "caption": "The mill"},
+        {"file_name": "barn.png", "text": "It holds 340 barrels."},
+        {"id": "fact", "text": "The mill was built by Marlow."},
+    ]
+    (folder / "metadata.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    for name in ("mill.png", "barn.png"):
+        Image.new("RGB", (30, 30), "blue").save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs one example as `python examples/<script> <arguments>` does; gives its output."""
+
+    def run_script(script: str, *arguments: str | Path) -> str:
+        monkeypatch.setattr(sys, "argv", [script, *(str(argument) for argument in arguments)])
+        capsys.readouterr()
+        try:
+            runpy.run_path(str(ROOT / "examples" / script), run_name="__main__")
+        except SystemExit as ended:
+            assert not ended.code, ended.code
+        return capsys.readouterr().out
+
+    return run_script
+
+
+def test_every_script_is_tested() -> None:
+    tested = Path(__file__).read_text(encoding="utf-8")
+    assert SCRIPTS and all(f'"{name}"' in tested for name in SCRIPTS), SCRIPTS
+
+
+def test_index_then_steps(run: Callable[..., str], folder: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shown = run("five_lines.py", folder, "Who built the mill?", "--model", tiny_bundle, "--out", index)
+    assert shown
+    steps = run("step_by_step.py", index, "Who built the mill?", "--model", tiny_bundle)
+    assert [line.split()[0] for line in steps.splitlines()] == ["retrieved", "re-ranked", "kept", "answer"]
+
+
+def test_own_evidence(run: Callable[..., str], tiny_bundle: Path) -> None:
+    shown = run("own_evidence.py", "--model", tiny_bundle)
+    assert "mill: relevance" in shown and "barn: relevance" in shown
+
+
+def test_auto_classes(run: Callable[..., str], tiny_folders: dict[str, Path]) -> None:
+    assert run("auto_classes.py", "--model", tiny_folders["retriever"]).startswith("tensor(")
+
+
+def test_readme_table(run: Callable[..., str], tmp_path: Path) -> None:
+    """The section is written between the marks, again and again the same, and `--check` sees a difference."""
+    figure = {"value": 0.5, "n": 4, "interval": [0.1, 0.9], "majority": 0.25, "majority_by_attribute": 0.3}
+    recall = {"recall@5": dict.fromkeys(["overall", "text", "image", "image_text", "visual_only"], figure)}
+    conditions = ("retrieved", "oracle", "closed_book", "shuffled_pictures")
+    report = {
+        "seed": 7,
+        "num_entities": 12,
+        "world_version": "abc",
+        "retriever": recall,
+        "baselines": {"bm25": recall},
+        "answer": {"accuracy": {name: {"overall": figure, "by_kind": {"color": figure}} for name in conditions}},
+        "abstain": dict.fromkeys(["f1", "precision", "recall"], figure),
+        "citation": dict.fromkeys(["precision", "recall"], figure),
+    }
+    results, readme = tmp_path / "results.json", tmp_path / "README.md"
+    results.write_text(json.dumps(report))
+    readme.write_text("before\n<!-- figures:begin (x) -->\nold\n<!-- figures:end -->\nafter\n")
+    arguments = ("--results", results, "--readme", readme)
+    with pytest.raises(AssertionError, match="out of date"):
+        run("update_readme_table.py", *arguments, "--check")
+    run("update_readme_table.py", *arguments)
+    text = readme.read_text()
+    assert text.startswith("before\n<!-- figures:begin (x) -->\n") and text.endswith("<!-- figures:end -->\nafter\n")
+    assert "old" not in text and "| color | 4 | 0.250 |" in text and "12 entities" in text
+    run("update_readme_table.py", *arguments, "--check")
