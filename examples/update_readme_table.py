@@ -1,13 +1,17 @@
-"""Writes the measured figures of results.json into README.md, between the two marks; `--check` only compares."""
+"""Writes the measured figures of a checkpoint into README.md and its model card; `--check` only compares."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
+
+from safetensors import safe_open
 
 from rablip.evaluation.table import answer_rows, retrieval_rows
 
@@ -40,22 +44,47 @@ def render(report: Mapping[str, Any]) -> str:
     return "\n\n".join([intro, *tables])
 
 
+def render_sizes(folder: Path) -> str:
+    """A table of the models of a bundle: parameters and size on disk."""
+    rows = [["model", "parameters", "megabytes"]]
+    for weights in sorted(folder.glob("*/model.safetensors")):
+        with safe_open(weights, framework="numpy") as tensors:
+            count = sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())
+        rows.append([f"`{weights.parent.name}/`", f"{count:,}", f"{weights.stat().st_size / 1e6:.1f}"])
+    return markdown_table(rows)
+
+
+def render_card(template: str, folder: Path, report: Mapping[str, Any]) -> str:
+    """The model card of a bundle from its template, `training.json` and report."""
+    training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    return Template(template).substitute(
+        sizes=render_sizes(folder), seed=training["seed"], scale=training["scale"], figures=render(report)
+    )
+
+
 def main() -> None:
-    """Update the README, or say that it is out of date."""
+    """Update README and card, or say which of them is out of date."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", default=ROOT / "examples/checkpoints/rablip-tiny/results.json", type=Path)
+    parser.add_argument("--checkpoint", default=ROOT / "examples/checkpoints/rablip-tiny", type=Path)
     parser.add_argument("--readme", default=ROOT / "README.md", type=Path)
-    parser.add_argument("--check", action="store_true", help="exit code 1 when the README is out of date")
+    parser.add_argument("--card-template", default=ROOT / "hub_cards/rablip-tiny.md", type=Path)
+    parser.add_argument("--check", action="store_true", help="exit code 1 when one is out of date")
     arguments = parser.parse_args()
 
-    section = render(json.loads(arguments.results.read_text(encoding="utf-8")))
+    report = json.loads((arguments.checkpoint / "results.json").read_text(encoding="utf-8"))
     text = arguments.readme.read_text(encoding="utf-8")
     start, end = text.index(BEGIN), text.index(END)
     first_line = text[start : text.index("\n", start)]
-    updated = f"{text[:start]}{first_line}\n{section}\n{text[end:]}"
-    if arguments.check:
-        sys.exit(0 if updated == text else f"{arguments.readme} is out of date: run this script without --check")
-    arguments.readme.write_text(updated, encoding="utf-8")
+    template = arguments.card_template.read_text(encoding="utf-8")
+    wanted = {
+        arguments.readme: f"{text[:start]}{first_line}\n{render(report)}\n{text[end:]}",
+        arguments.checkpoint / "README.md": render_card(template, arguments.checkpoint, report),
+    }
+    for path, content in wanted.items():
+        if arguments.check and (not path.is_file() or path.read_text(encoding="utf-8") != content):
+            sys.exit(f"{path} is out of date: run this script without --check")
+        if not arguments.check:
+            path.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

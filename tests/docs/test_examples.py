@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_auto_classes(run: Callable[..., str], tiny_folders: dict[str, Path]) ->
     assert run("auto_classes.py", "--model", tiny_folders["retriever"]).startswith("tensor(")
 
 
-def test_readme_table(run: Callable[..., str], tmp_path: Path) -> None:
+def test_readme_table(run: Callable[..., str], tiny_bundle: Path, tmp_path: Path) -> None:
     """The section is written between the marks, again and again the same, and `--check` sees a difference."""
     figure = {"value": 0.5, "n": 4, "interval": [0.1, 0.9], "majority": 0.25, "majority_by_attribute": 0.3}
     recall = {"recall@5": dict.fromkeys(["overall", "text", "image", "image_text", "visual_only"], figure)}
@@ -83,14 +84,18 @@ def test_readme_table(run: Callable[..., str], tmp_path: Path) -> None:
         "abstain": dict.fromkeys(["f1", "precision", "recall"], figure),
         "citation": dict.fromkeys(["precision", "recall"], figure),
     }
-    results, readme = tmp_path / "results.json", tmp_path / "README.md"
-    results.write_text(json.dumps(report))
+    bundle, readme = tmp_path / "bundle", tmp_path / "README.md"
+    shutil.copytree(tiny_bundle, bundle)
+    (bundle / "results.json").write_text(json.dumps(report))
+    (bundle / "training.json").write_text(json.dumps({"seed": 3, "scale": 1.0}))
     readme.write_text("before\n<!-- figures:begin (x) -->\nold\n<!-- figures:end -->\nafter\n")
-    arguments = ("--results", results, "--readme", readme)
+    arguments = ("--checkpoint", bundle, "--readme", readme)
     with pytest.raises(AssertionError, match="out of date"):
         run("update_readme_table.py", *arguments, "--check")
     run("update_readme_table.py", *arguments)
     text = readme.read_text()
     assert text.startswith("before\n<!-- figures:begin (x) -->\n") and text.endswith("<!-- figures:end -->\nafter\n")
     assert "old" not in text and "| color | 4 | 0.250 |" in text and "12 entities" in text
+    card = (bundle / "README.md").read_text()
+    assert "--seed 3" in card and "| color | 4 | 0.250 |" in card and "`retriever/`" in card and "$" not in card
     run("update_readme_table.py", *arguments, "--check")
