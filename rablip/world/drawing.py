@@ -13,9 +13,9 @@ from .canvas import Canvas, Color, Point
 from .chance import Chance
 from .lexicon import NUMBER_WORDS
 
-__all__ = ["draw_picture", "encode_picture"]
+__all__ = ["PAINT", "draw_picture", "encode_picture"]
 
-_PAINT: Mapping[str, Color] = {
+PAINT: Mapping[str, Color] = {
     "red": (208, 40, 38),
     "orange": (244, 138, 28),
     "yellow": (248, 222, 62),
@@ -70,8 +70,8 @@ def _paint_building(attributes: Mapping[str, str], chance: Chance) -> Canvas:
         left, right = left - 2, right - 2
     top, bottom = 35.0 + chance.uniform(-1.5, 1.5), 80.0 + chance.uniform(-1.0, 1.0)
     canvas.rectangle(left - 0.9, top, right + 0.9, bottom + 0.9, _INK)
-    canvas.rectangle(left, top, right, bottom, _shade(_PAINT[attributes["wall_color"]], chance))
-    roof = _shade(_PAINT[attributes["roof_color"]], chance)
+    canvas.rectangle(left, top, right, bottom, _shade(PAINT[attributes["wall_color"]], chance))
+    roof = _shade(PAINT[attributes["roof_color"]], chance)
     _paint_roof(canvas, attributes["roof_shape"], left - 2.5, right + 2.5, top, roof, chance)
     _paint_windows(canvas, NUMBER_WORDS.index(attributes["num_windows"]) + 1, (left + right) / 2, top + 4.0)
     plate_x, plate_y = (left + right) / 2 + chance.uniform(-17, 17), top + 29.5 + chance.uniform(-0.8, 0.8)
@@ -169,12 +169,12 @@ def _paint_mark(canvas: Canvas, mark: str, x: float, y: float) -> None:
     elif mark == "ring":
         canvas.ellipse(x, y, size, size, _CHALK, hole=0.58)
     elif mark == "square":
-        canvas.rectangle(x - size + 1, y - size + 1, x + size - 1, y + size - 1, _CHALK)
+        canvas.rectangle(x - size, y - size, x + size, y + size, _CHALK)
     elif mark == "diamond":
-        canvas.polygon([(x, y - size), (x + size * 0.72, y), (x, y + size), (x - size * 0.72, y)], _CHALK)
+        canvas.polygon([(x, y - size), (x + size, y), (x, y + size), (x - size, y)], _CHALK)
     else:
         canvas.rectangle(x - size, y - 2.3, x + 1.5, y + 2.3, _CHALK)
-        canvas.polygon([(x, y - 7.6), (x + size, y), (x, y + 7.6)], _CHALK)
+        canvas.polygon([(x - 0.5, y - size), (x + size, y), (x - 0.5, y + size)], _CHALK)
 
 
 def _paint_tree(canvas: Canvas, x: float, chance: Chance) -> None:
@@ -242,7 +242,7 @@ def _paint_boat(attributes: Mapping[str, str], chance: Chance) -> Canvas:
     canvas.rectangle(0, 71, 96, 96, _shade((104, 152, 166), chance, 7))
     middle, deck = 48 + chance.uniform(-1.8, 1.8), 69.0 + chance.uniform(-1.5, 1.5)
     count = NUMBER_WORDS.index(attributes["num_sails"]) + 1
-    sail = _shade(_PAINT[attributes["sail_color"]], chance)
+    sail = _shade(PAINT[attributes["sail_color"]], chance)
     marked = chance.whole(0, count - 1)
     for index in range(count):
         x = middle + (index - (count - 1) / 2) * 29.0
@@ -251,7 +251,7 @@ def _paint_boat(attributes: Mapping[str, str], chance: Chance) -> Canvas:
         if index == marked:
             canvas.rectangle(x - 10.6, deck - 37.6, x + 10.6, deck - 16.4, _PLATE)
             _paint_mark(canvas, attributes["sail_mark"], x, deck - 27)
-    hull = _shade(_PAINT[attributes["hull_color"]], chance)
+    hull = _shade(PAINT[attributes["hull_color"]], chance)
     _outlined(
         canvas, [(middle - 44, deck), (middle + 44, deck), (middle + 34, deck + 17), (middle - 34, deck + 17)], hull
     )

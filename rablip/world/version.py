@@ -18,7 +18,7 @@ from .world import make_world
 
 __all__ = ["WORLD_VERSION", "compute_world_version"]
 
-WORLD_VERSION = "e361fc306c8f6fab"
+WORLD_VERSION = "62cb537ac3279fa3"
 
 _SAMPLE = ((0, "train", 24), (1, "test", 24))  # seed, split, entities
 
