@@ -24,8 +24,9 @@ _LOOKED_FOR = (
 def open_source(path: str | Path, *, problems: list[Problem] | None = None) -> Iterator[KnowledgeItem]:
     """Read the knowledge items of a file or folder, whatever known format it has.
 
-    A folder may hold `knowledge.jsonl` and the WebQA files side by side: both are read. Otherwise it is read as an
-    `imagefolder`. Picture paths of the items are relative to `source_root(path)`.
+    A folder may hold `knowledge.jsonl` and the WebQA files side by side: both are read, and of WebQA's text snippets
+    that are equal only the first. Otherwise it is read as an `imagefolder`. Picture paths of the items are relative to
+    `source_root(path)`.
 
     Args:
         path: the file or folder.
@@ -55,7 +56,8 @@ def open_source(path: str | Path, *, problems: list[Problem] | None = None) -> I
         parts.append(read_jsonl(source / KNOWLEDGE_NAME, problems=problems))
     records = sorted(source.glob("WebQA*.json"))
     if records:
-        parts.append(read_webqa_knowledge(records, source / "imgs.tsv", source / "imgs.lineidx", problems=problems))
+        pictures = source / "imgs.tsv", source / "imgs.lineidx"
+        parts.append(read_webqa_knowledge(records, *pictures, merge_equal_texts=True, problems=problems))
     if parts:
         if find_metadata_files(source):
             raise ValueError(

@@ -112,6 +112,7 @@ def read_webqa_knowledge(
     tsv_path: str | Path | None,
     lineidx_path: str | Path | None,
     *,
+    merge_equal_texts: bool = False,
     problems: list[Problem] | None = None,
 ) -> Iterator[KnowledgeItem]:
     """Read every picture and text snippet that the questions of one or several WebQA files list, each id once.
@@ -123,6 +124,9 @@ def read_webqa_knowledge(
         json_path: one WebQA JSON file or several, in train/val or test form.
         tsv_path: `imgs.tsv`; None leaves the pictures out and reads the text snippets only.
         lineidx_path: `imgs.lineidx`; None exactly when `tsv_path` is.
+        merge_equal_texts: whether a snippet with fact, title and address of an earlier one is left out. WebQA gives
+            the same sentence an id of its own under every question; with all of them in one index, copies of one
+            sentence fill the candidates.
         problems: where pictures that are missing or damaged are reported; None raises at the first.
 
     Raises:
@@ -147,6 +151,7 @@ def read_webqa_knowledge(
     def items() -> Iterator[KnowledgeItem]:
         seen_images: set[int] = set()
         seen_texts: dict[str, int] = {}
+        contents: set[int] = set()
         try:
             for file in files:
                 for guid, record in _records(file):
@@ -156,7 +161,11 @@ def read_webqa_knowledge(
                             seen_images.add(image_id)
                             yield from _image_item(fact, image_id, pictures, problems)
                     for fact in _facts(record, _TEXT_LISTS, file, guid):
-                        yield from _text_item(fact, seen_texts, file, guid)
+                        for item in _text_item(fact, seen_texts, file, guid):
+                            content = hash((item.text, item.title, item.source))
+                            if not merge_equal_texts or content not in contents:
+                                contents.add(content)
+                                yield item
         finally:
             if pictures is not None:
                 pictures.close()
@@ -168,8 +177,8 @@ def read_webqa_questions(json_path: str | Path, split: str | None = None) -> Ite
     """Read the questions of a WebQA file in its train/val or test form.
 
     `category` is `Qcate`; quotes round a question or answer are stripped; a fact listed as positive and as negative
-    is positive. Test records have no labels: their
-    candidates are in `metadata["candidate_ids"]`, and `metadata["hidden_labels"]` is True.
+    is positive. Test records have no labels: their candidates are in `metadata["candidate_ids"]`, and
+    `metadata["hidden_labels"]` is True.
 
     Args:
         json_path: the WebQA JSON file.

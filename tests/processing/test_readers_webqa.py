@@ -140,6 +140,14 @@ def test_one_snippet_id_for_two_texts_is_an_error(tmp_path: Path) -> None:
         list(read_webqa_knowledge(write_files(tmp_path, {GUID: record(txt_negFacts=facts)})[0], None, None))
 
 
+def test_equal_snippets_of_several_questions_are_merged_when_asked(tmp_path: Path) -> None:
+    facts = [text_fact(1), text_fact(2), text_fact(3, "Another text."), text_fact(4) | {"title": "Another page"}]
+    path = write_files(tmp_path, {GUID: record(txt_negFacts=facts)})[0]
+    assert len(list(read_webqa_knowledge(path, None, None))) == 4
+    merged = read_webqa_knowledge(path, None, None, merge_equal_texts=True)
+    assert [item.id for item in merged] == [f"{GUID}_{number}" for number in (1, 3, 4)]
+
+
 def test_a_missing_picture_is_reported_by_id_and_the_rest_is_read(tmp_path: Path) -> None:
     files = write_files(tmp_path, {GUID: record(img_negFacts=[image_fact(99)])})
     problems: list[Problem] = []
