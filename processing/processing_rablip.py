@@ -47,8 +47,19 @@ class RablipProcessor(RablipProcessorMixin):
     Raises:
         ValueError: when an option or a tokenizer cannot be used.
 
-    Example (with a saved processor):
-        `processor.process_generation(["When was it built?"], [[item]])` gives a batch for `model.generate`.
+    Example:
+        >>> from transformers import BertTokenizer, BlipImageProcessorPil, T5Tokenizer
+        >>> qformer_tokenizer = BertTokenizer(vocab={"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4})
+        >>> pieces = ["<pad>", "</s>", "<unk>", "\u2581", *"QuestionRfrcxw:?[/1].ATW"]
+        >>> tokenizer = T5Tokenizer(vocab=[(piece, -1.0) for piece in pieces], extra_ids=0)
+        >>> image_processor = BlipImageProcessorPil(size={"height": 8, "width": 8})
+        >>> processor = RablipProcessor(image_processor, tokenizer, qformer_tokenizer, num_query_tokens=2)
+        >>> item = KnowledgeItem(id="a", text="Tower")
+        >>> batch = processor.process_generation(["Wen?"], [[item]])
+        >>> processor.decode_answers(batch["input_ids"])
+        ['Question: Wen? References: [1] text: Tower [/1] Answer:']
+        >>> int(batch["candidate_mask"].sum())
+        1
     """
 
     def __init__(
@@ -101,6 +112,7 @@ class RablipProcessor(RablipProcessorMixin):
         askg: bool = False,
         *,
         return_truncated: bool = False,
+        strict: bool = False,
     ) -> BatchFeature:
         """Prepares questions with their candidates for `RablipForConditionalGeneration`.
 
@@ -114,6 +126,7 @@ class RablipProcessor(RablipProcessorMixin):
             relevance: per question, per candidate how relevant it is, 0 to 1.
             askg: whether to prepare the second prompt, which asks for the relevant candidates.
             return_truncated: whether to add `truncated`.
+            strict: whether a text that would be cut is an error.
 
         Returns:
             Long tensors unless stated:
@@ -171,9 +184,7 @@ class RablipProcessor(RablipProcessorMixin):
                 width = data["candidate_mask"].shape[1]
                 data["relevance_labels"] = torch.tensor([[*row, *[-100.0] * (width - len(row))] for row in labels])
         data |= stack_pictures(pictures, self.image_processor)
-        if return_truncated:
-            data["truncated"] = torch.tensor([any(row) for row in zip(*flags, strict=True)], dtype=torch.bool)
-        return BatchFeature(data)
+        return self._report_truncated(data, [any(row) for row in zip(*flags, strict=True)], return_truncated, strict)
 
     def decode_answers(self, ids: torch.Tensor | Sequence[Sequence[int]]) -> list[str]:
         """Generated ids (batch_size, num_new_tokens) to texts, without special tokens; negative ids are padding."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import AutoTokenizer
+import torch
+from transformers import AutoTokenizer, BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
 from .batching_rablip import Picture
@@ -15,6 +16,11 @@ __all__ = ["RablipProcessorMixin"]
 
 class RablipProcessorMixin(ProcessorMixin):
     """Saving and loading as in Transformers, except that a missing Q-Former tokenizer is an error."""
+
+    # Set by the classes' constructors.
+    image_processor: Any
+    qformer_tokenizer: Any
+    max_images: int
 
     @classmethod
     def _load_tokenizer_from_pretrained(
@@ -54,3 +60,16 @@ class RablipProcessorMixin(ProcessorMixin):
                     f"Row {row} has {len(pictures)} pictures, but max_images={self.max_images}. Leave pictures out, "
                     "or use a model with more image slots."
                 )
+
+    def _report_truncated(
+        self, data: dict[str, torch.Tensor], truncated: Sequence[bool], return_truncated: bool, strict: bool
+    ) -> BatchFeature:
+        if strict and any(truncated):
+            rows = [row for row, cut in enumerate(truncated) if cut]
+            raise ValueError(
+                f"{len(rows)} of {len(truncated)} rows have texts over the token limits, the first is row {rows[0]}. "
+                "Shorten them, raise the processor's limits, or leave out strict=True."
+            )
+        if return_truncated:
+            data["truncated"] = torch.tensor(truncated, dtype=torch.bool)
+        return BatchFeature(data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from transformers import BatchFeature
 
 from .batching_rablip import (
@@ -30,7 +29,7 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
 
     Pictures may be PIL images, `ImageRef`s or, instead of pictures, the frozen vision tower's features of each
     (num_patches + 1, vision_hidden_size). A batch without pictures has no picture keys. Token limits count special
-    tokens; a text over its limit is cut at its end, and `return_truncated=True` says in which rows.
+    tokens; a text over its limit is cut at its end: `return_truncated=True` says in which rows, `strict=True` raises.
 
     Args:
         image_processor: a Pillow-backed image processor (`BlipImageProcessorPil`).
@@ -42,8 +41,16 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
     Raises:
         ValueError: when an option or a tokenizer cannot be used.
 
-    Example (with a saved processor):
-        `processor.process_questions(["What color is the roof?"])` gives `input_ids` and `attention_mask`.
+    Example:
+        >>> from transformers import BertTokenizer, BlipImageProcessorPil
+        >>> pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "when", "?", "|", "text", ":", "tower"]
+        >>> tokenizer = BertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)})
+        >>> processor = RablipRetrieverProcessor(BlipImageProcessorPil(size={"height": 8, "width": 8}), tokenizer)
+        >>> processor.process_questions(["When?"])["input_ids"].tolist()
+        [[2, 5, 6, 3]]
+        >>> item = KnowledgeItem(id="a", text="Tower")
+        >>> tokenizer.decode(processor.process_pairs(["When?"], [item])["input_ids"][0])
+        '[CLS] when? | text : tower [SEP]'
     """
 
     def __init__(
@@ -75,6 +82,7 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         images: Sequence[Picture | Sequence[Picture] | None] | None = None,
         *,
         return_truncated: bool = False,
+        strict: bool = False,
     ) -> BatchFeature:
         """Prepares questions for `RablipRetriever.encode_questions`.
 
@@ -82,6 +90,7 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
             questions: the questions; none may be blank.
             images: per question its picture or pictures, or None.
             return_truncated: whether to add `truncated`.
+            strict: whether a text that would be cut is an error.
 
         Returns:
             `input_ids` and `attention_mask` (batch_size, seq_len) long; with pictures also `pixel_values`
@@ -96,7 +105,7 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         specials = self.special_tokens
         texts = [neutralize_markers(question, specials) for question in questions]
         pictures = list_pictures(images, len(questions), "images")
-        return self._finish(texts, self.max_question_tokens, pictures, return_truncated)
+        return self._finish(texts, self.max_question_tokens, pictures, return_truncated, strict)
 
     def process_knowledge(
         self,
@@ -104,6 +113,7 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         images: Sequence[Picture | None] | None = None,
         *,
         return_truncated: bool = False,
+        strict: bool = False,
     ) -> BatchFeature:
         """Prepares knowledge items for `RablipRetriever.encode_knowledge`.
 
@@ -111,6 +121,7 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
             items: the knowledge items.
             images: per item its picture, or None. Items are not opened here: without `images` only texts enter.
             return_truncated: whether to add `truncated`.
+            strict: whether a text that would be cut is an error.
 
         Returns:
             As `process_questions`.
@@ -119,9 +130,8 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         texts = [format_knowledge_item(item, special_tokens=specials) for item in items]
         if not texts:
             raise ValueError("There are no knowledge items in the batch. Pass at least one.")
-        return self._finish(
-            texts, self.max_knowledge_tokens, list_pictures(images, len(texts), "images"), return_truncated
-        )
+        pictures = list_pictures(images, len(texts), "images")
+        return self._finish(texts, self.max_knowledge_tokens, pictures, return_truncated, strict)
 
     def process_pairs(
         self,
@@ -131,6 +141,7 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         images: Sequence[Picture | None] | None = None,
         *,
         return_truncated: bool = False,
+        strict: bool = False,
     ) -> BatchFeature:
         """Prepares (question, candidate) pairs for `RablipReranker`, one row each.
 
@@ -140,6 +151,7 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
             question_images: per pair the question's picture or pictures, or None; they take the first image slots.
             images: per pair the candidate's picture, or None; it takes the slot after them.
             return_truncated: whether to add `truncated`.
+            strict: whether a text that would be cut is an error.
 
         Returns:
             As `process_questions`. Where a pair is too long, the candidate is cut before the question is.
@@ -170,7 +182,7 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
                 self.qformer_tokenizer, self._pair_texts(short, items, of_questions, of_items), limit
             )
         pictures = [[*first, *second] for first, second in zip(of_questions, of_items, strict=True)]
-        return self._collect(rows, truncated, pictures, return_truncated)
+        return self._collect(rows, truncated, pictures, return_truncated, strict)
 
     @property
     def special_tokens(self) -> tuple[str, ...]:
@@ -202,18 +214,26 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         ]
 
     def _finish(
-        self, texts: list[str], max_tokens: int, pictures: list[list[Picture]], return_truncated: bool
+        self,
+        texts: list[str],
+        max_tokens: int,
+        pictures: list[list[Picture]],
+        return_truncated: bool,
+        strict: bool,
     ) -> BatchFeature:
         rows, truncated = encode_texts(self.qformer_tokenizer, texts, max_tokens)
-        return self._collect(rows, truncated, pictures, return_truncated)
+        return self._collect(rows, truncated, pictures, return_truncated, strict)
 
     def _collect(
-        self, rows: list[list[int]], truncated: list[bool], pictures: list[list[Picture]], return_truncated: bool
+        self,
+        rows: list[list[int]],
+        truncated: list[bool],
+        pictures: list[list[Picture]],
+        return_truncated: bool,
+        strict: bool,
     ) -> BatchFeature:
         self._check_num_pictures(pictures)
         input_ids, attention_mask = pad_rows(rows, self.qformer_tokenizer.pad_token_id)
         data = {"input_ids": input_ids, "attention_mask": attention_mask}
         data |= stack_pictures(pictures, self.image_processor)
-        if return_truncated:
-            data["truncated"] = torch.tensor(truncated, dtype=torch.bool)
-        return BatchFeature(data)
+        return self._report_truncated(data, truncated, return_truncated, strict)

@@ -270,6 +270,9 @@ def test_long_answers_and_instructions_are_flagged() -> None:
     )
     assert batch["truncated"].tolist() == [True, False, True]
     assert batch["labels"].shape[1] == 6 and batch["labels"][0, -1] == processor.eos_token_id
+    with pytest.raises(ValueError, match="1 of 2 rows .* row 1"):
+        processor.process_generation(["Who?", "q" * 40], strict=True)
+    assert "truncated" not in processor.process_generation(["Who?"], strict=True)
 
 
 @settings(max_examples=60, deadline=None)

@@ -183,6 +183,17 @@ def test_in_a_pair_the_candidate_is_cut_before_the_question() -> None:
     assert text.count("q") == 18 and text.count("y") > 10
 
 
+def test_strict_calls_raise_where_a_text_would_be_cut(processor: RablipRetrieverProcessor) -> None:
+    long = KnowledgeItem(id="1", text="word " * 200)
+    with pytest.raises(ValueError, match="1 of 1 rows"):
+        processor.process_questions(["word " * 200], strict=True)
+    with pytest.raises(ValueError, match="1 of 2 rows .* row 1"):
+        processor.process_knowledge([FACT, long], strict=True)
+    with pytest.raises(ValueError, match="1 of 2 rows .* row 0"):
+        processor.process_pairs(["When?", "When?"], [long, FACT], strict=True)
+    assert processor.process_knowledge([FACT], strict=True)["input_ids"].shape[0] == 1
+
+
 def test_very_long_texts_take_no_long_time_and_fit(processor: RablipRetrieverProcessor) -> None:
     batch = processor.process_knowledge([KnowledgeItem(id="1", text="word " * 100_000)], return_truncated=True)
     assert batch["input_ids"].shape == (1, 128)
