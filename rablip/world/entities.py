@@ -90,8 +90,8 @@ def draw_entities(
         entity = draw_entity(name, chance, num_facts=num_facts, missing_fact_rate=missing_fact_rate)
         if entities and chance.happens(look_alike_share):
             model = chance.pick(entities)
-            looks = {part: _change_one(part, getattr(model, part), chance) for part in ("building", "boat")}
-            entity = replace(entity, **looks)
+            building, boat = (_change_one(part, getattr(model, part), chance) for part in ("building", "boat"))
+            entity = replace(entity, building=building, boat=boat)
         entities.append(entity)
     return tuple(entities)
 
