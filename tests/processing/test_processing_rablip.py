@@ -24,7 +24,7 @@ from rablip.processing import (
     build_instruction,
     build_qa_prompt,
 )
-from tests.processing.tiny_tokenizers import IMAGE_SIZE, make_processor
+from tests.processing.tiny_tokenizers import IMAGE_SIZE, make_llama_tokenizer, make_processor
 
 RED, BLUE = (Image.new("RGB", (20, 10), color) for color in ("red", "blue"))
 FACT = KnowledgeItem(id="a", title="Tower", text="Built in 1889.")
@@ -190,6 +190,18 @@ def test_decoder_only_answers_are_the_tokens_they_have_behind_a_prompt() -> None
     processor = PROCESSORS["gpt2"]
     ids = processor.process_generation(["Who?"], answers=["red"])["labels"][0]
     assert processor.tokenizer.convert_ids_to_tokens(int(ids[ids != -100][0])) == "Ġre"
+
+
+def test_an_end_token_behind_a_decoder_only_prompt_is_dropped() -> None:
+    plain = PROCESSORS["llama"]
+    tokenizer = make_llama_tokenizer(add_eos_token=True)
+    processor = RablipProcessor(
+        plain.image_processor, tokenizer, plain.qformer_tokenizer, num_query_tokens=3, causal_lm=True
+    )
+    assert tokenizer("a")["input_ids"][-1] == tokenizer.eos_token_id
+    for arguments in ({}, {"answers": ["red", None, "1889"]}):
+        expected, batch = process(plain, **arguments), process(processor, **arguments)
+        assert all(torch.equal(batch[key], expected[key]) for key in expected)
 
 
 def test_askg_targets_name_the_relevant_candidates(processor: RablipProcessor) -> None:

@@ -29,11 +29,11 @@ def make_t5_tokenizer() -> Any:
     return T5Tokenizer(vocab=vocab, extra_ids=5)
 
 
-def make_llama_tokenizer() -> Any:
+def make_llama_tokenizer(**options: Any) -> Any:
     """A Llama tokenizer of single letters (BOS in front, padding on the left)."""
     pieces = ["<unk>", "<s>", "</s>", "<pad>", "▁", *string.ascii_letters, *string.digits, *PUNCTUATION, "an", "▁an"]
     vocab = {piece: number for number, piece in enumerate(pieces)}
-    return LlamaTokenizer(vocab=vocab, merges=[("a", "n"), ("▁", "an")], pad_token="<pad>")
+    return LlamaTokenizer(vocab=vocab, merges=[("a", "n"), ("▁", "an")], pad_token="<pad>", **options)
 
 
 def make_gpt2_tokenizer() -> Any:
