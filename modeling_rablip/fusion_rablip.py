@@ -17,6 +17,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.instructblip.modeling_instructblip import eager_attention_forward
 
+from .visual_extraction_rablip import start_at_zero
+
 QUERY_MODALITY, TEXT_MODALITY = 0, 1
 
 
@@ -36,7 +38,7 @@ class RablipFusionAttention(nn.Module):
         self.query = nn.Linear(hidden_size, hidden_size)
         self.key = nn.Linear(hidden_size, hidden_size)
         self.value = nn.Linear(hidden_size, hidden_size)
-        self.output = nn.Linear(hidden_size, hidden_size)
+        self.output = start_at_zero(nn.Linear(hidden_size, hidden_size))
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
         """(batch_size, seq_len, hidden_size) -> the same shape."""
@@ -69,7 +71,7 @@ class RablipFusionLayer(GradientCheckpointingLayer):
         self.feed_forward_norm = nn.LayerNorm(hidden_size, eps=adaptive_fusion_config.layer_norm_eps)
         self.intermediate = nn.Linear(hidden_size, adaptive_fusion_config.intermediate_size)
         self.activation = ACT2FN[adaptive_fusion_config.hidden_act]
-        self.output = nn.Linear(adaptive_fusion_config.intermediate_size, hidden_size)
+        self.output = start_at_zero(nn.Linear(adaptive_fusion_config.intermediate_size, hidden_size))
         self.dropout = nn.Dropout(adaptive_fusion_config.hidden_dropout_prob)
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
@@ -90,7 +92,7 @@ class RablipFusion(nn.Module):
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
         self.config = config
-        self.modality_embeddings = nn.Embedding(2, config.qformer_config.hidden_size)
+        self.modality_embeddings = start_at_zero(nn.Embedding(2, config.qformer_config.hidden_size))
         self.layers = nn.ModuleList(
             [RablipFusionLayer(config) for _ in range(config.adaptive_fusion_config.num_hidden_layers)]
         )
@@ -128,7 +130,7 @@ class RablipPooler(nn.Module):
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
-        self.token_weight = nn.Linear(hidden_size, 1)
+        self.token_weight = start_at_zero(nn.Linear(hidden_size, 1))
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Pool the kept states.

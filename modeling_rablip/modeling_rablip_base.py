@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import InstructBlipQFormerModel, InstructBlipVisionModel, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from .fusion_rablip import RablipFusion, RablipFusionAttention, RablipFusionLayer, RablipPooler
+from .fusion_rablip import RablipFusion
 from .visual_extraction_rablip import RablipImageSlots, RablipQueryTokens
+
+_KEY_FAULTS = ("missing", "unexpected", "mismatched")
 
 
 @dataclass
@@ -67,23 +70,58 @@ class RablipPreTrainedModel(PreTrainedModel):
         self.image_slots = RablipImageSlots(config)
         self.fusion = RablipFusion(config)
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+        """Load a checkpoint of this very class; nothing may be missing, left over or of another shape.
+
+        Args:
+            pretrained_model_name_or_path: local folder or Hub id of a checkpoint in safetensors.
+            model_args, kwargs: as in `PreTrainedModel.from_pretrained` (`dtype` is "auto" unless given).
+
+        Returns:
+            The model in evaluation mode (with loading information when `output_loading_info=True`).
+
+        Raises:
+            ValueError: weights are missing, unexpected or of another shape. To start from another class's checkpoint,
+                build the model and call `load_trunk`.
+            OSError: there is no safetensors file, or it is truncated or damaged.
+        """
+        wants_info = kwargs.pop("output_loading_info", False)
+        kwargs.setdefault("use_safetensors", True)
+        kwargs.setdefault("dtype", "auto")
+        try:
+            model, info = super().from_pretrained(
+                pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
+            )
+        except SafetensorError as error:
+            raise OSError(
+                f"The weights in {pretrained_model_name_or_path} are truncated or damaged ({error}). Copy or download "
+                "the checkpoint again."
+            ) from error
+        faults = {name: sorted(map(str, info.get(f"{name}_keys") or ())) for name in _KEY_FAULTS}
+        if any(faults.values()):
+            listed = "; ".join(
+                f"{len(keys)} {name} ({', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})"
+                for name, keys in faults.items()
+                if keys
+            )
+            raise ValueError(
+                f"{pretrained_model_name_or_path} is no complete checkpoint of {cls.__name__}: {listed}. Load it with "
+                "the class that saved it, or build the model and warm-start it with `load_trunk`."
+            )
+        return (model, info) if wants_info else model
+
     @torch.no_grad()
     def _init_weights(self, module: torch.nn.Module) -> None:
+        if getattr(module, "starts_at_zero", False):
+            # Before super(): a weight is initialised once, and children come before the module that holds them.
+            for parameter in module.parameters(recurse=False):
+                init.zeros_(parameter)
+            return
         super()._init_weights(module)
         if isinstance(module, RablipQueryTokens):
             # Equal queries would stay equal for ever, so they do not start at zero.
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
-        elif isinstance(module, RablipImageSlots):
-            init.zeros_(module.slot_embeddings.weight)
-            init.zeros_(module.position_embeddings.weight)
-        elif isinstance(module, RablipFusion):
-            init.zeros_(module.modality_embeddings.weight)
-        elif isinstance(module, (RablipFusionAttention, RablipFusionLayer)):
-            init.zeros_(module.output.weight)
-            init.zeros_(module.output.bias)
-        elif isinstance(module, RablipPooler):
-            init.zeros_(module.token_weight.weight)
-            init.zeros_(module.token_weight.bias)
 
     def get_input_embeddings(self) -> torch.nn.Module:
         """The Q-Former's word embeddings (the generator gives its language model's)."""

@@ -164,9 +164,9 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         if not torch.equal(found, expected):
             row = int((found != expected).nonzero()[0])
             raise ValueError(
-                f"Row {row} has {int(found[row])} image tokens in its prompt but its pictures give {int(expected[row])} "
-                f"query outputs (num_query_tokens={self.config.num_query_tokens}). Build prompts with the model's own "
-                "RablipProcessor."
+                f"Row {row} has {int(found[row])} image tokens in its prompt but its pictures give "
+                f"{int(expected[row])} query outputs (num_query_tokens={self.config.num_query_tokens}). Build prompts "
+                "with the model's own RablipProcessor."
             )
         if query_states is None:
             return inputs_embeds

@@ -12,6 +12,12 @@ from torch import nn
 from transformers import PreTrainedConfig
 
 
+def start_at_zero(module: nn.Module) -> nn.Module:
+    """Mark a module whose weights `RablipPreTrainedModel` initialises with zeros, so that it adds nothing at first."""
+    module.starts_at_zero = True
+    return module
+
+
 class RablipQueryTokens(nn.Module):
     """The learnable queries, as a module so that PEFT's `modules_to_save` can name and keep them.
 
@@ -39,8 +45,10 @@ class RablipImageSlots(nn.Module):
         super().__init__()
         self.max_images = config.max_images
         hidden_size = config.vision_config.hidden_size
-        self.slot_embeddings = nn.Embedding(config.max_images, hidden_size)
-        self.position_embeddings = nn.Embedding(config.max_images * config.num_image_tokens, hidden_size)
+        self.slot_embeddings = start_at_zero(nn.Embedding(config.max_images, hidden_size))
+        self.position_embeddings = start_at_zero(
+            nn.Embedding(config.max_images * config.num_image_tokens, hidden_size)
+        )
 
     def forward(self, image_embeds: torch.Tensor, image_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Join the slots.
@@ -79,4 +87,4 @@ class RablipImageSlots(nn.Module):
         return joined, keep.long().repeat_interleave(num_tokens, dim=1)
 
 
-__all__ = ["RablipImageSlots", "RablipQueryTokens"]
+__all__ = ["RablipImageSlots", "RablipQueryTokens", "start_at_zero"]

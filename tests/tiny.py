@@ -41,7 +41,7 @@ def trunk_arguments(**overrides: Any) -> dict[str, Any]:
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
             "intermediate_size": 48,
-            "max_position_embeddings": 96,
+            "max_position_embeddings": 256,
             "initializer_range": 0.2,
         },
         "adaptive_fusion_config": {

@@ -11,10 +11,10 @@ from .pools import TrainingPool
 from .stages import StageTrainer, StepDataset, run_stage
 
 __all__ = [
+    "TRAINED_PARTS",
     "CandidateSet",
     "StageTrainer",
     "StepDataset",
-    "TRAINED_PARTS",
     "TrainingPool",
     "add_lora",
     "encode_pictures",

@@ -45,11 +45,7 @@ def retrieve_candidates(
     retriever.eval()
     ids = list(pool.items)
     embeddings = encode_pool_items(retriever, processor, pool, batch_size=batch_size)
-    searches = [
-        (example, hop)
-        for example in pool.examples
-        for hop in range(len(pool.hops(example)))
-    ]
+    searches = [(example, hop) for example in pool.examples for hop in range(len(pool.hops(example)))]
     found: dict[tuple[str, int], list[str]] = {}
     for start in range(0, len(searches), batch_size):
         batch = searches[start : start + batch_size]

@@ -21,8 +21,7 @@ from transformers.utils import logging
 from ..configuration.configuration_rablip import RablipConfig, RablipRerankerConfig, RablipRetrieverConfig
 from ..modeling_rablip import RablipForConditionalGeneration, RablipReranker, RablipRetriever
 from ..processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
-from ..world.pretraining import make_pretraining_split, make_reading_rows
-from ..world.world import make_world
+from ..world import WORLD_VERSION, make_pretraining_split, make_reading_rows, make_world
 from .adapters import add_lora
 from .batches import make_generator_batch, make_reranker_batch, make_retriever_batch
 from .fitting import fit_generator, fit_reranker
@@ -197,7 +196,9 @@ class TinyTraining:
                 for number, row in enumerate(rows[start : start + 256], start=start):
                     key = f"described-{number}"
                     item = KnowledgeItem(id=key, image=ImageRef(path=key))
-                    question = QuestionExample(id=key, question=row.descriptions[number % len(row.descriptions)], positive_ids=(key,))
+                    question = QuestionExample(
+                        id=key, question=row.descriptions[number % len(row.descriptions)], positive_ids=(key,)
+                    )
                     described.append((question, item, features[number - start].clone()))
         return described
 
@@ -276,7 +277,7 @@ def train_tiny(
     summary: dict[str, Any] = {
         "seed": seed,
         "scale": scale,
-        "world_version": "",
+        "world_version": WORLD_VERSION,
         "retriever": {"validation_recall@5": validation_recall},
         "reranker": fit_reranker(reranker, training.retriever_processor, validation),
         "generator": fit_generator(generator, training.processor, validation, seed=seed),

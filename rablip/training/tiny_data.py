@@ -20,8 +20,7 @@ from ..processing.prompts_rablip import (
     build_reranker_text,
     format_knowledge_item,
 )
-from ..world.pretraining import DescribedPicture, ReadingRow
-from ..world.world import World
+from ..world import DescribedPicture, ReadingRow, World
 from .candidates import choose_distinct
 from .features import encode_pictures
 from .pools import TrainingPool
