@@ -74,7 +74,7 @@ class RablipAnswerer:
         settings: AnswerSettings | None = None,
     ) -> None:
         reranker_processor = reranker_processor or retriever_processor
-        given = {
+        given: dict[str, tuple[Any, Any]] = {
             "retriever": (retriever, retriever_processor),
             "reranker": (reranker, reranker_processor),
             "generator": (generator, generator_processor),

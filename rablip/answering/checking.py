@@ -119,6 +119,13 @@ def check_processor(name: str, model: Any, processor: Any) -> None:
         pairs.append(
             ("size of the Q-Former's vocabulary", config.qformer_config.vocab_size, len(processor.qformer_tokenizer))
         )
+    longest = (
+        processor.max_instruction_tokens
+        if name == "generator"
+        else processor.max_question_tokens + (processor.max_knowledge_tokens if name == "reranker" else 0)
+    )
+    if longest > config.qformer_config.max_position_embeddings:
+        pairs.append(("most tokens of the Q-Former", config.qformer_config.max_position_embeddings, longest))
     if name == "generator":
         pairs.append(("num_query_tokens", config.num_query_tokens, processor.num_query_tokens))
         pairs.append(("id of the image token", config.image_token_index, processor.image_token_id))

@@ -111,7 +111,7 @@ def load_model(name: str, folder: str | Path, **kwargs: Any) -> tuple[Any, Any]:
     from .. import modeling_rablip
     from ..processing import processing_rablip
 
-    model_class = {
+    model_class: Any = {
         "retriever": modeling_rablip.RablipRetriever,
         "reranker": modeling_rablip.RablipReranker,
         "generator": modeling_rablip.RablipForConditionalGeneration,
@@ -119,19 +119,15 @@ def load_model(name: str, folder: str | Path, **kwargs: Any) -> tuple[Any, Any]:
     processor_class = (
         processing_rablip.RablipProcessor if name == "generator" else processing_rablip.RablipRetrieverProcessor
     )
-    options = {"dtype": "auto", **kwargs, "use_safetensors": True, "output_loading_info": True}
     try:
-        model, report = model_class.from_pretrained(folder, **options)
+        # Raises on any missing or superfluous weight (RablipPreTrainedModel).
+        model = model_class.from_pretrained(folder, **{"dtype": "auto", **kwargs, "use_safetensors": True})
     except Exception as error:
         # Damaged weights come as errors of many types, from safetensors, torch and transformers.
         raise ValueError(
-            f"The {name} in {folder} cannot be loaded: {error}. Save or download the checkpoint again; weights are "
-            "read from safetensors files only."
+            f"The {name} in {folder} cannot be loaded: {str(error).rstrip('.')}. Save or download the checkpoint again; "
+            "weights are read from safetensors files only."
         ) from error
-    faults = {kind: sorted(map(str, report.get(kind) or ())) for kind in ("missing_keys", "unexpected_keys")}
-    listed = [f"{kind.replace('_', ' ')}: {', '.join(keys[:5])}" for kind, keys in faults.items() if keys]
-    if listed:
-        raise ValueError(f"The {name} in {folder} is not whole ({'; '.join(listed)}). Save the checkpoint again.")
     processor = processor_class.from_pretrained(folder)
     check_processor(name, model, processor)
     return model.eval(), processor

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
@@ -51,8 +51,12 @@ def open_question_images(images: QuestionImages | None, num_questions: int) -> l
         )
     opened = []
     for entry in images:
-        pictures = [] if entry is None else list(entry) if isinstance(entry, (list, tuple)) else [entry]
-        opened.append([load_image(picture) for picture in pictures])
+        if entry is None:
+            opened.append([])
+        elif isinstance(entry, (Image.Image, ImageRef)) or not isinstance(entry, (list, tuple)):
+            opened.append([load_image(cast("QuestionImage", entry))])
+        else:
+            opened.append([load_image(picture) for picture in entry])
     return opened
 
 

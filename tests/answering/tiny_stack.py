@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import string
+import io
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
-from transformers import BertTokenizer, T5Tokenizer
-from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from rablip.answering.answerer import RablipAnswerer
 from rablip.answering.types import AnswerSettings
@@ -17,63 +14,11 @@ from rablip.index.knowledge_index import KnowledgeIndex
 from rablip.index.manifest import IndexManifest
 from rablip.processing.images_rablip import ImageError, load_image
 from rablip.processing.knowledge_rablip import ImageRef, KnowledgeItem
-from rablip.processing.processing_rablip import RablipProcessor, RablipRetrieverProcessor
 from tests import tiny
+from tests.processing import tiny_tokenizers
 
-WORDS = (
-    "question",
-    "references",
-    "text",
-    "picture",
-    "answer",
-    "what",
-    "who",
-    "built",
-    "tower",
-    "harbor",
-    "red",
-    "blue",
-)
-
-
-def qformer_tokenizer() -> BertTokenizer:
-    """A WordPiece tokenizer of letters and a few words, as large as the tiny Q-Former's vocabulary allows."""
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *string.ascii_lowercase, *string.digits]
-    pieces += [f"##{letter}" for letter in string.ascii_lowercase + string.digits] + list("|:.?()")
-    assert len(pieces) <= tiny.QFORMER_VOCAB_SIZE
-    return BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)})
-
-
-def language_tokenizer(padding_side: str = "right") -> T5Tokenizer:
-    """A Unigram tokenizer whose next free id is the tiny models' image token."""
-    pieces = ["<pad>", "</s>", "<unk>", "▁", *(f"▁{word}" for word in WORDS), *string.ascii_letters, *string.digits]
-    pieces += list("|:.?()[]/,'-_")
-    pieces += [f"▁{number}x" for number in range(tiny.IMAGE_TOKEN_ID - len(pieces))]
-    vocabulary = [(piece, -2.0 if piece.startswith("▁") else -6.0) for piece in pieces]
-    return T5Tokenizer(vocab=vocabulary, extra_ids=0, padding_side=padding_side)
-
-
-def image_processor() -> BlipImageProcessorPil:
-    """Pictures as the tiny vision tower takes them."""
-    return BlipImageProcessorPil(size={"height": tiny.IMAGE_SIZE, "width": tiny.IMAGE_SIZE})
-
-
-def retriever_processor(**options: Any) -> RablipRetrieverProcessor:
-    """The processor of the tiny retriever and re-ranker."""
-    limits = {"max_question_tokens": 40, "max_knowledge_tokens": 40, "max_images": 2, **options}
-    return RablipRetrieverProcessor(image_processor(), qformer_tokenizer(), **limits)
-
-
-def generator_processor(**options: Any) -> RablipProcessor:
-    """The processor of the tiny generator."""
-    limits = {"max_images": 2, "max_prompt_tokens": 240, "max_question_tokens": 60, "max_instruction_tokens": 90}
-    return RablipProcessor(
-        image_processor(),
-        language_tokenizer("left" if options.get("causal_lm") else "right"),
-        qformer_tokenizer(),
-        num_query_tokens=tiny.NUM_QUERY_TOKENS,
-        **{**limits, **options},
-    )
+MAX_IMAGES = 2
+ALL_PASS = {"relevance_threshold": 0.0, "citation_threshold": 0.0, "abstain_threshold": 0.0}
 
 
 def picture(color: str, size: int = 20) -> Image.Image:
@@ -83,8 +28,6 @@ def picture(color: str, size: int = 20) -> Image.Image:
 
 def png(image: Image.Image) -> bytes:
     """A picture as the bytes of a PNG file."""
-    import io
-
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
@@ -139,27 +82,47 @@ def build_index(retriever: Any, processor: Any, stored: list[KnowledgeItem]) -> 
     return index
 
 
-def make_answerer(
-    stored: list[KnowledgeItem] | None = None, *, language_model: str = "t5", **settings: Any
-) -> RablipAnswerer:
-    """An answerer of tiny random models over the items; every threshold is 0 unless settings say otherwise."""
-    stored = items() if stored is None else stored
-    retriever, processor = tiny.make_retriever(max_images=2), retriever_processor()
-    generator = tiny.make_generator(language_model, max_images=2)
-    generator.generation_config.forced_eos_token_id = None
-    thresholds = {"relevance_threshold": 0.0, "citation_threshold": 0.0, "abstain_threshold": 0.0}
-    return RablipAnswerer(
-        retriever,
-        processor,
-        build_index(retriever, processor, stored),
-        MemoryBase(stored),
-        reranker=tiny.make_reranker(seed=1, max_images=2),
-        generator=generator,
-        generator_processor=generator_processor(causal_lm=language_model != "t5"),
-        settings=AnswerSettings(**{**thresholds, "max_new_tokens": 6, **settings}),
+def make_parts(language_model: str = "t5") -> dict[str, Any]:
+    """Tiny models and processors by the names of the answerer's arguments."""
+    processor = tiny_tokenizers.make_retriever_processor(max_images=MAX_IMAGES)
+    generator_processor = tiny_tokenizers.make_processor(language_model, max_images=MAX_IMAGES)
+    generator = tiny.make_generator(
+        language_model, max_images=MAX_IMAGES, image_token_index=generator_processor.image_token_id
     )
+    with torch.no_grad():
+        for name, parameter in generator.language_model.named_parameters():
+            if "EncDecAttention" in name:
+                parameter.mul_(6)  # so that what a random T5 writes depends on what it reads
+    return {
+        "retriever": tiny.make_retriever(max_images=MAX_IMAGES),
+        "retriever_processor": processor,
+        "reranker": tiny.make_reranker(seed=1, max_images=MAX_IMAGES),
+        "reranker_processor": processor,
+        "generator": generator,
+        "generator_processor": generator_processor,
+    }
 
 
-def unit_vectors(rows: np.ndarray) -> np.ndarray:
-    """Rows of length 1."""
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+def mute_tokens(tokenizer: Any) -> list[int]:
+    """Every id that is no letter or digit: a random model would write little else, and an empty answer is none."""
+    letters = {token for text in tokenizer.get_vocab() if text.isalnum() for token in [tokenizer.get_vocab()[text]]}
+    return [token for token in range(tiny.LM_VOCAB_SIZE) if token not in letters]
+
+
+def make_answerer(
+    stored: list[KnowledgeItem] | None = None,
+    *,
+    language_model: str = "t5",
+    without: tuple[str, ...] = (),
+    **settings: Any,
+) -> RablipAnswerer:
+    """An answerer of tiny random models; every threshold is 0 unless settings say otherwise."""
+    stored = items() if stored is None else stored
+    parts = make_parts(language_model)
+    index = build_index(parts["retriever"], parts["retriever_processor"], stored)
+    kept = {name: part for name, part in parts.items() if name.removesuffix("_processor") not in without}
+    if "index" not in without:
+        kept |= {"index": index, "knowledge_base": MemoryBase(stored)}
+    generation = {"min_new_tokens": 4, "suppress_tokens": mute_tokens(parts["generator_processor"].tokenizer)}
+    options = {**ALL_PASS, "max_new_tokens": 6, "generation": generation, **settings}
+    return RablipAnswerer(**kept, settings=AnswerSettings(**options))

@@ -1,0 +1,396 @@
+"""The answerer over tiny random models: every arrow alone, the whole path, and what it does with bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from rablip.answering import AbstainReason, Answer, NonFiniteLogitsError, RablipAnswerer
+from rablip.processing.images_rablip import ImageError
+from rablip.processing.knowledge_rablip import ImageRef, KnowledgeItem
+
+from .tiny_stack import items, make_answerer, make_parts, picture, png
+
+QUESTIONS = ["What color is the tower?", "Who built this?", "How many barrels does the boat of Velmor carry in all?"]
+IMAGES = [None, picture("red"), None]
+
+
+def same(first: Answer, second: Answer) -> None:
+    """Equal but for the last digits of probabilities, which a batch may change."""
+    drop = {"evidence": (), "candidates": (), "citations": ()}
+    assert dataclasses.replace(first, **drop) == dataclasses.replace(second, **drop)
+    assert set(first.citations) == set(second.citations)
+    assert [candidate.id for candidate in first.candidates] == [candidate.id for candidate in second.candidates]
+    assert [one.id for one in first.evidence] == [one.id for one in second.evidence]
+    for one, other in zip(first.evidence, second.evidence, strict=True):
+        assert one.relevance == pytest.approx(other.relevance, abs=1e-5)
+        assert one.rerank_relevance == pytest.approx(other.rerank_relevance, abs=1e-5)
+        assert (one.hop, one.picture_shown) == (other.hop, other.picture_shown)
+
+
+def forbid(model: Any, *names: str) -> None:
+    """Makes a call of these methods fail the test."""
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError(f"{names} must not be called")
+
+    for name in names:
+        setattr(model, name, refuse)
+
+
+@pytest.mark.parametrize("language_model", ["t5", "llama"])
+def test_a_batch_answers_what_its_questions_get_alone(language_model: str) -> None:
+    answerer = make_answerer(language_model=language_model, check_references=True)
+    together = answerer.answer_batch(QUESTIONS, IMAGES)
+    assert len({answer.text for answer in together}) > 1, "the answers must differ for this to show anything"
+    assert any(one.picture_shown for answer in together for one in answer.evidence)
+    for question, image, answer in zip(QUESTIONS, IMAGES, together, strict=True):
+        same(answer, answerer(question, image=image))
+    answerer.settings = dataclasses.replace(answerer.settings, batch_size=1)
+    for answer, other in zip(together, answerer.answer_batch(QUESTIONS, IMAGES), strict=True):
+        same(answer, other)
+
+
+def test_the_arrows_one_by_one_are_the_whole_path() -> None:
+    answerer = make_answerer(num_hops=1)
+    candidates = answerer.retrieve(QUESTIONS, IMAGES)
+    judged = answerer.rerank(QUESTIONS, candidates, IMAGES)
+    evidence = answerer.select(judged, IMAGES)
+    answers = answerer.generate(QUESTIONS, evidence, IMAGES)
+    for whole, answer, row in zip(answerer.answer_batch(QUESTIONS, IMAGES), answers, judged, strict=True):
+        same(whole, dataclasses.replace(answer, candidates=tuple(row)))
+    scores = [[candidate.score for candidate in row] for row in candidates]
+    assert scores == [sorted(row, reverse=True) for row in scores]
+    assert all(candidate.rerank_relevance is None for row in candidates for candidate in row)
+    for row in judged:
+        relevance = [candidate.rerank_relevance for candidate in row]
+        assert relevance == sorted(relevance, reverse=True) and all(0 <= value <= 1 for value in relevance)
+
+
+def test_the_picture_of_the_question_counts() -> None:
+    answerer = make_answerer()
+    with_red, with_blue, without = (
+        answerer(QUESTIONS[1], image=one) for one in (picture("red"), picture("blue"), None)
+    )
+    scores = [[candidate.score for candidate in one.candidates] for one in (with_red, with_blue, without)]
+    relevance = [[evidence.relevance for evidence in one.evidence] for one in (with_red, with_blue, without)]
+    for values in (scores, relevance):
+        assert values[0] != values[1] and values[0] != values[2]
+
+
+def test_citations_are_shown_evidence_from_the_threshold_on() -> None:
+    answer = make_answerer()(QUESTIONS[0])
+    relevance = {one.id: one.relevance for one in answer.evidence}
+    assert not answer.abstained and set(answer.citations) == set(relevance)
+    between = sorted(relevance.values())[1] + 1e-6
+    fewer = make_answerer(citation_threshold=between)(QUESTIONS[0])
+    assert set(fewer.citations) == {name for name, value in relevance.items() if value >= between}
+    assert 0 < len(fewer.citations) < len(relevance)
+    assert set(fewer.citations) <= {candidate.id for candidate in fewer.candidates}
+    assert make_answerer(citation_threshold=1.0)(QUESTIONS[0]).citations == ()
+
+
+def test_nothing_relevant_and_the_generator_is_not_called() -> None:
+    answerer = make_answerer(relevance_threshold=1.0, abstain_text="I do not know.")
+    forbid(answerer.generator, "generate", "predict_relevance", "forward")
+    answer = answerer(QUESTIONS[0])
+    assert answer.abstained and answer.reason is AbstainReason.NO_RELEVANT_EVIDENCE
+    assert answer.text == "I do not know." and answer.citations == () and answer.evidence == ()
+    assert len(answer.candidates) == 8 and answer.expanded_question is None
+
+
+def test_the_generator_finds_nothing_relevant_and_writes_nothing() -> None:
+    answerer = make_answerer(abstain_threshold=1.0)
+    forbid(answerer.generator, "generate")
+    answer = answerer(QUESTIONS[0])
+    assert answer.reason is AbstainReason.GENERATOR_FOUND_NONE_RELEVANT and answer.citations == ()
+    assert answer.evidence and all(0 < one.relevance < 1 for one in answer.evidence)
+
+
+def test_one_question_of_a_batch_may_abstain() -> None:
+    answerer = make_answerer()
+    relevance = [max(one.relevance for one in answer.evidence) for answer in answerer.answer_batch(QUESTIONS, IMAGES)]
+    between = (sorted(relevance)[0] + sorted(relevance)[1]) / 2
+    strict = make_answerer(abstain_threshold=between).answer_batch(QUESTIONS, IMAGES)
+    assert [answer.abstained for answer in strict] == [value < between for value in relevance]
+    for answer, loose in zip(strict, answerer.answer_batch(QUESTIONS, IMAGES), strict=True):
+        if not answer.abstained:
+            same(answer, loose)
+
+
+def test_an_answer_without_words_is_an_abstention() -> None:
+    answerer = make_answerer(generation={"forced_eos_token_id": 1}, max_new_tokens=1)
+    answer = answerer(QUESTIONS[0])
+    assert answer.reason is AbstainReason.NO_ANSWER and answer.abstained and answer.evidence
+
+
+def test_forced_answers_need_no_evidence() -> None:
+    answerer = make_answerer(abstain_threshold=1.0)
+    closed_book, open_book = answerer.generate(QUESTIONS[:2], [[], items()[:2]], IMAGES[:2], force=True)
+    assert closed_book.text and not closed_book.abstained and closed_book.evidence == ()
+    assert open_book.text and not open_book.abstained and [one.id for one in open_book.evidence] == ["t1", "t2"]
+    withheld = answerer.generate(QUESTIONS[:1], [[]])[0]
+    assert withheld.reason is AbstainReason.NO_CANDIDATES
+
+
+def test_two_searches() -> None:
+    asked: list[str] = []
+    answerer = make_answerer(num_hops=2, num_candidates=6)
+    encode = answerer.retriever_processor.process_pairs
+
+    def spy(questions: list[str], *args: Any, **kwargs: Any) -> Any:
+        asked.extend(questions)
+        return encode(questions, *args, **kwargs)
+
+    answerer.reranker_processor.process_pairs = spy
+    answer = answerer("Who built this?")
+    assert answer.expanded_question in {f"Who built this? | {title}" for title in ("Harbor Tower", "Velmor Tarn")}
+    assert asked.count("Who built this?") == 6 and asked.count(answer.expanded_question) == 6
+    assert {candidate.hop for candidate in answer.candidates} <= {1, 2}
+    ids = [candidate.id for candidate in answer.candidates]
+    assert len(ids) == len(set(ids)) >= 6
+    again = answerer.retrieve([answer.expanded_question], k=6)[0]
+    assert {candidate.id for candidate in again} <= set(ids)
+    assert make_answerer(num_hops=1, num_candidates=3)("Who built this?").expanded_question is None
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_the_second_search_sees_the_picture_as_set(again: bool) -> None:
+    answerer = make_answerer(second_hop_images=again)
+    seen: list[bool] = []
+    encode = answerer.retriever.encode_questions
+
+    def spy(**inputs: Any) -> Any:
+        seen.append("image_mask" in inputs)
+        return encode(**inputs)
+
+    answerer.retriever.encode_questions = spy
+    assert answerer("Who built this?", image=picture("green")).expanded_question
+    assert seen == [True, again]
+
+
+def test_only_a_retriever() -> None:
+    answerer = make_answerer(without=("reranker", "generator"), num_candidates=5, max_evidence=2)
+    answer = answerer(QUESTIONS[0])
+    assert answer.reason is AbstainReason.NO_GENERATOR and answer.text is None and answer.abstained
+    assert len(answer.candidates) >= 5 and [one.relevance for one in answer.evidence] == [None, None]
+    with pytest.raises(ValueError, match="no re-ranker"):
+        answerer.rerank(QUESTIONS, [[]] * 3)
+    with pytest.raises(ValueError, match="no generator"):
+        answerer.generate(QUESTIONS, [[]] * 3)
+
+
+def test_a_retriever_and_a_reranker() -> None:
+    answer = make_answerer(without=("generator",))(QUESTIONS[0])
+    assert answer.reason is AbstainReason.NO_GENERATOR
+    assert all(one.rerank_relevance is not None and not one.picture_shown for one in answer.evidence)
+
+
+def test_without_a_reranker_the_generator_decides() -> None:
+    answer = make_answerer(without=("reranker",), num_hops=1, max_evidence=3)(QUESTIONS[0])
+    found = make_answerer().retrieve(QUESTIONS[:1])[0]
+    assert answer.text and len(answer.evidence) == 3
+    expected = [candidate.id for candidate in found if candidate.id not in answer.dropped_pictures][:3]
+    assert [one.id for one in answer.evidence] == expected
+
+
+def test_only_a_generator_with_evidence_of_the_caller() -> None:
+    answerer = make_answerer(without=("retriever", "reranker", "index"))
+    shown = [KnowledgeItem(id="x", text="Marlow built it."), items()[3]]
+    answer = answerer.generate(["Who built it?"], [shown])[0]
+    assert [one.id for one in answer.evidence] == ["x", "p1"] and answer.text
+    assert [one.picture_shown for one in answer.evidence] == [False, True]
+    with pytest.raises(ValueError, match="no retriever to search with"):
+        answerer("Who built it?")
+
+
+def test_evidence_of_the_caller_shows_the_pictures_that_it_carries() -> None:
+    """An item under a stored id but with another picture must not be answered from the stored one."""
+    answerer = make_answerer()
+    stored = items()[3]
+    other = dataclasses.replace(stored, image=ImageRef(data=png(picture("blue"))))
+    first, second = (answerer.generate([QUESTIONS[0]], [[item]])[0].evidence[0] for item in (stored, other))
+    assert first.relevance != second.relevance
+
+
+@pytest.mark.parametrize("k", [1, 3, 8, 100])
+def test_k_beyond_the_index_gives_shorter_lists(k: int) -> None:
+    found = make_answerer().retrieve(QUESTIONS, k=k)
+    assert [len(row) for row in found] == [min(k, 8)] * 3
+
+
+def test_bad_k() -> None:
+    with pytest.raises(ValueError, match="k must be"):
+        make_answerer().retrieve(QUESTIONS, k=0)
+
+
+def test_an_empty_index() -> None:
+    answerer = make_answerer([])
+    forbid(answerer.generator, "generate", "predict_relevance")
+    answer = answerer(QUESTIONS[0])
+    assert answer.reason is AbstainReason.EMPTY_INDEX and answer.candidates == () and answer.abstained
+    assert answerer.retrieve(QUESTIONS) == [[], [], []]
+    assert answerer.answer_batch([]) == []
+
+
+@pytest.mark.parametrize("question", ["", "   ", "\n\t"])
+def test_a_blank_question_is_refused(question: str) -> None:
+    answerer = make_answerer()
+    for ask in (answerer.answer_batch, answerer.retrieve):
+        with pytest.raises(ValueError, match="Question 1 is empty"):
+            ask(["Who built it?", question])
+    with pytest.raises(ValueError, match="Question 0 is empty"):
+        answerer(question)
+
+
+def test_one_string_is_not_a_batch_of_letters() -> None:
+    with pytest.raises(TypeError, match="one str"):
+        make_answerer().answer_batch("Who built it?")
+    with pytest.raises(TypeError, match="Question 0 must be a str"):
+        make_answerer().answer_batch([3])
+
+
+@pytest.mark.parametrize("image", ["tower.png", "http://169.254.169.254/x.png", b"bytes", 3])
+def test_a_string_is_never_opened_as_a_picture(image: Any) -> None:
+    with pytest.raises(TypeError):
+        make_answerer()("Who built it?", image=image)
+
+
+def test_a_damaged_question_picture_is_refused_by_name(tmp_path: Any) -> None:
+    (tmp_path / "torn.png").write_bytes(png(picture("red"))[:40])
+    answerer = make_answerer()
+    with pytest.raises(ImageError, match=r"torn\.png"):
+        answerer("Who built it?", image=ImageRef(path=str(tmp_path / "torn.png")))
+    with pytest.raises(ImageError, match=r"missing\.png"):
+        answerer("Who built it?", image=ImageRef(path=str(tmp_path / "missing.png")))
+
+
+def test_pictures_and_questions_must_be_as_many() -> None:
+    with pytest.raises(ValueError, match=r"one entry per question \(3\), got 1"):
+        make_answerer().answer_batch(QUESTIONS, [picture("red")])
+
+
+def test_too_many_question_pictures() -> None:
+    with pytest.raises(ValueError, match="Question 0 has 2 pictures, but only 1"):
+        make_answerer()("Who built it?", image=[picture("red"), picture("blue")])
+
+
+def test_pictures_beyond_the_generators_places_are_dropped_and_recorded() -> None:
+    answerer = make_answerer()
+    pictures = [item for item in items() if item.image is not None]
+    answer = answerer.generate([QUESTIONS[0]], [pictures])[0]
+    assert sum(one.picture_shown for one in answer.evidence) == 2
+    assert answer.dropped_pictures == ("p3", "b1", "b2"), "the first two keep their pictures"
+    assert [one.id for one in answer.evidence] == ["p1", "p2", "b1", "b2"], "p3 has no words to be shown by"
+    asked = answerer.generate([QUESTIONS[0]], [pictures], [picture("red")])[0]
+    assert sum(one.picture_shown for one in asked.evidence) == 1, "the question's picture takes a place"
+
+
+def test_a_missing_picture_is_marked_and_the_rest_works(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+    lost = KnowledgeItem(id="lost", image=ImageRef(path=str(tmp_path / "gone.png")), title="Velmor Tarn")
+    torn = KnowledgeItem(id="torn", image=ImageRef(data=png(picture("red"))[:50]))
+    answerer = make_answerer([*items()[:4], lost, torn], num_hops=1)
+    found = {candidate.id: candidate for candidate in answerer.retrieve(QUESTIONS[:1])[0]}
+    assert found["lost"].image_missing and not found["p1"].image_missing
+    answer = answerer(QUESTIONS[0])
+    judged = {candidate.id: candidate for candidate in answer.candidates}
+    assert judged["lost"].image_missing and judged["torn"].image_missing
+    assert judged["lost"].rerank_relevance > 0, "it has words"
+    assert judged["torn"].rerank_relevance == 0, "it has nothing that could be read"
+    assert answer.text and not any(one.picture_shown for one in answer.evidence if one.id in ("lost", "torn"))
+    assert "'torn'" in caplog.text
+
+
+def test_an_item_stands_once_in_the_evidence() -> None:
+    item = items()[0]
+    with pytest.raises(ValueError, match=r"\['t1'\] stand more than once"):
+        make_answerer().generate(["Who?"], [[item, item]])
+    with pytest.raises(ValueError, match="2 lists"):
+        make_answerer().generate(["Who?"], [[item], [item]])
+
+
+def test_a_very_long_question_is_cut_and_says_so() -> None:
+    answerer = make_answerer()
+    answer = answerer("tower " * 5000)
+    assert answer.truncated and answer.text and answer.evidence
+    assert not answerer(QUESTIONS[0]).truncated
+
+
+def test_broken_weights_are_not_answered_from() -> None:
+    answerer = make_answerer()
+    with torch.no_grad():
+        answerer.generator.relevance_head.weight[0, 0] = float("nan")
+    with pytest.raises(NonFiniteLogitsError, match="generator relevance"):
+        answerer(QUESTIONS[0])
+    answerer = make_answerer()
+    with torch.no_grad():
+        for parameter in answerer.generator.get_decoder().block[0].parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(NonFiniteLogitsError, match="of the answer"):
+        answerer(QUESTIONS[0])
+    answerer = make_answerer()
+    with torch.no_grad():
+        answerer.reranker.relevance_head.bias.fill_(float("nan"))
+    with pytest.raises(NonFiniteLogitsError, match="re-ranker relevance"):
+        answerer(QUESTIONS[0])
+
+
+def test_a_question_vector_that_is_no_number_is_refused() -> None:
+    answerer = make_answerer()
+    with torch.no_grad():
+        answerer.retriever.retrieval_projection.bias.fill_(float("nan"))
+    with pytest.raises(ValueError, match="question 0"):
+        answerer.retrieve(QUESTIONS[:1])
+
+
+def test_written_references_are_compared_with_relevance() -> None:
+    answerer = make_answerer(check_references=True, citation_threshold=0.0)
+    processor = answerer.generator_processor
+    written = iter(["Marlow", "The relevant references are [1] [9]."])
+    processor.decode_answers = lambda ids: [next(written)]
+    answer = answerer(QUESTIONS[0])
+    assert answer.text == "Marlow" and answer.invented_citations == 1
+    assert answer.reference_disagreements == len(answer.evidence) - 1
+    assert make_answerer()(QUESTIONS[0]).reference_disagreements is None
+
+
+def test_references_that_the_answer_invents_are_dropped() -> None:
+    answerer = make_answerer()
+    answerer.generator_processor.decode_answers = lambda ids: ["Marlow [7]"]
+    answer = answerer(QUESTIONS[0])
+    assert answer.text == "Marlow" and answer.invented_citations == 1
+
+
+def test_parts_that_belong_together() -> None:
+    parts = make_parts()
+    with pytest.raises(ValueError, match="no model to answer with"):
+        RablipAnswerer()
+    with pytest.raises(ValueError, match="generator_processor"):
+        RablipAnswerer(generator=parts["generator"])
+    with pytest.raises(ValueError, match="index and knowledge_base"):
+        RablipAnswerer(parts["retriever"], parts["retriever_processor"], index=make_answerer().index)
+    wider = make_parts()["retriever"]
+    wider.config.retrieval_config.embedding_dim = 24
+    other = make_answerer()
+    with pytest.raises(ValueError, match=r"24 dimensions.* of 16"):
+        RablipAnswerer(wider, parts["retriever_processor"], other.index, other.knowledge_base)
+
+
+def test_models_are_put_into_evaluation_mode() -> None:
+    parts = make_parts()
+    for name in ("retriever", "reranker", "generator"):
+        parts[name].train()
+    answerer = RablipAnswerer(**parts)
+    assert not any(model.training for model in (answerer.retriever, answerer.reranker, answerer.generator))
+
+
+def test_question_pictures_need_a_picture_of_their_own() -> None:
+    """The answerer changes nothing that it is given."""
+    asked = Image.new("RGB", (9, 7), "red")
+    before = asked.tobytes()
+    make_answerer()("Who built it?", image=asked)
+    assert asked.size == (9, 7) and asked.tobytes() == before
