@@ -12,10 +12,11 @@ from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, InstructBlipQFormerConfig, InstructBlipVisionConfig, PreTrainedConfig
-from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import logging
 
 logger = logging.get_logger(__name__)
+
+_DEFAULT_LANGUAGE_MODEL = "t5"
 
 # Keywords that transformers itself passes to, or stores in, every configuration.
 _INFRASTRUCTURE_KEYWORDS = frozenset(
@@ -66,7 +67,24 @@ class _KnownFieldsConfig(PreTrainedConfig):
             raise TypeError(
                 f"{type(self).__name__} has no field {', '.join(hints)}. Correct the name, or leave the keyword out."
             )
+        self._build_sub_configs()
         super().__post_init__(**kwargs)
+
+    def _build_sub_configs(self) -> None:
+        """Make configurations of the parts that were given as dictionaries, or not at all.
+
+        transformers does this from a declaration of its own that its earlier 5.x versions do not know.
+        """
+        for name, config_class in self.sub_configs.items():
+            value = getattr(self, name)
+            if isinstance(value, PreTrainedConfig):
+                continue
+            values = dict(value or {})
+            if config_class is AutoConfig:
+                model_type = values.pop("model_type", _DEFAULT_LANGUAGE_MODEL)
+                setattr(self, name, AutoConfig.for_model(model_type, **values))
+            else:
+                setattr(self, name, config_class(**values))
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -88,10 +106,10 @@ class _KnownFieldsConfig(PreTrainedConfig):
                 f"({_installed_version()}) and are ignored; the file was written by rablip {written_by}."
             )
         known = {name: value for name, value in config_dict.items() if name not in unknown}
-        for name, spec in cls.sub_configs_defaults.items():
+        for name, config_class in cls.sub_configs.items():
             sub_config = known.get(name)
-            if isinstance(sub_config, dict) and issubclass(spec.config_class, _KnownFieldsConfig):
-                known[name] = spec.config_class._drop_unknown_fields(sub_config, written_by=written_by)
+            if isinstance(sub_config, dict) and issubclass(config_class, _KnownFieldsConfig):
+                known[name] = config_class._drop_unknown_fields(sub_config, written_by=written_by)
         return known
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,7 +193,7 @@ class RablipRetrievalConfig(_KnownFieldsConfig):
 class _RablipTrunkConfig(_KnownFieldsConfig):
     """The parts that every rablip model holds: vision tower, Q-Former, query tokens, image slots, fusion."""
 
-    sub_configs_defaults = {
+    sub_configs = {
         "vision_config": InstructBlipVisionConfig,
         "qformer_config": InstructBlipQFormerConfig,
         "adaptive_fusion_config": RablipFusionConfig,
@@ -238,8 +256,8 @@ class RablipRetrieverConfig(_RablipTrunkConfig):
     """
 
     model_type = "rablip_retriever"
-    sub_configs_defaults = {
-        **_RablipTrunkConfig.sub_configs_defaults,
+    sub_configs = {
+        **_RablipTrunkConfig.sub_configs,
         "retrieval_config": RablipRetrievalConfig,
     }
 
@@ -296,9 +314,9 @@ class RablipConfig(_RablipTrunkConfig):
 
     model_type = "rablip"
     attribute_map = {"image_token_id": "image_token_index"}
-    sub_configs_defaults = {
-        **_RablipTrunkConfig.sub_configs_defaults,
-        "text_config": SubConfigSpec(config_class=AutoConfig, model_type="t5"),
+    sub_configs = {
+        **_RablipTrunkConfig.sub_configs,
+        "text_config": AutoConfig,
     }
 
     text_config: dict | PreTrainedConfig | None = None
