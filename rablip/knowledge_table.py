@@ -109,7 +109,7 @@ def write_table(rows: Iterator[dict[str, Any]], *, cache: Path, folder: Path) ->
                 lambda: chain([first], rows),
                 features=_features(),
                 cache_dir=str(cache),
-                # One of its own: a result cached for arguments that look equal would be another source's items.
+                # By default the hash of the generator, which one that is under way does not have.
                 fingerprint=uuid.uuid4().hex,
                 writer_batch_size=_ROWS_IN_MEMORY,
             )
