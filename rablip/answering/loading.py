@@ -120,13 +120,10 @@ def load_model(name: str, folder: str | Path, **kwargs: Any) -> tuple[Any, Any]:
         processing_rablip.RablipProcessor if name == "generator" else processing_rablip.RablipRetrieverProcessor
     )
     try:
-        # Raises on any missing or superfluous weight (RablipPreTrainedModel).
-        model = model_class.from_pretrained(folder, **{"dtype": "auto", **kwargs, "use_safetensors": True})
-    except Exception as error:
-        # Damaged weights come as errors of many types, from safetensors, torch and transformers.
+        model = model_class.from_pretrained(folder, **{**kwargs, "use_safetensors": True})
+    except (OSError, RuntimeError) as error:
         raise ValueError(
-            f"The {name} in {folder} cannot be loaded: {str(error).rstrip('.')}. Save or download the checkpoint again; "
-            "weights are read from safetensors files only."
+            f"The {name} in {folder} cannot be loaded (weights are read from safetensors files only): {error}"
         ) from error
     processor = processor_class.from_pretrained(folder)
     check_processor(name, model, processor)

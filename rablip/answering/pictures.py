@@ -49,7 +49,7 @@ def open_question_images(images: QuestionImages | None, num_questions: int) -> l
             f"images must hold one entry per question ({num_questions}), got {given}. Use None for a question "
             "without a picture."
         )
-    opened = []
+    opened: list[list[Image.Image]] = []
     for entry in images:
         if entry is None:
             opened.append([])
