@@ -18,6 +18,7 @@ What is run, and how (figures are defined in `world_scoring`):
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,8 +115,10 @@ def _describe(world: World, answerer: RablipAnswerer, model: str | Path | None) 
     from .. import __version__
     from ..world import WORLD_VERSION
 
+    changed = _changed_knobs(world)
     return {
-        "world_version": WORLD_VERSION,
+        "world_version": WORLD_VERSION + ("+knobs" if changed else ""),
+        **({"knobs": changed} if changed else {}),
         "seed": getattr(world, "seed", None),
         "num_entities": getattr(world, "num_entities", None),
         "split": getattr(world, "split", None),
@@ -124,6 +127,16 @@ def _describe(world: World, answerer: RablipAnswerer, model: str | Path | None) 
         "rablip_version": __version__,
         "machine": describe_machine("cpu" if answerer.retriever is None else str(answerer.retriever.device)),
     }
+
+
+def _changed_knobs(world: World) -> dict[str, Any]:
+    """Knobs that differ from the frozen benchmark's: figures of such a world are not the benchmark's figures."""
+    knobs = getattr(world, "knobs", None)
+    if knobs is None:
+        return {}
+    default = type(knobs)()
+    values = {item.name: getattr(knobs, item.name) for item in dataclasses.fields(knobs)}
+    return {name: value for name, value in values.items() if value != getattr(default, name)}
 
 
 def _fingerprints(model: str | Path | None) -> dict[str, str]:
