@@ -257,6 +257,7 @@ def _article(number: int, entry: PageEntry) -> str:
     answer = entry.answer
     sign, style, words = _verdict(entry)
     verdict = f'<span class="verdict {style}">{sign} {escape(words)}</span>' if words else ""
+    kind = escape(entry.kind.replace("_", " "))
     text = answer.text if answer.text is not None else "No answer"
     said = []
     if answer.reason is not None:
@@ -274,7 +275,7 @@ def _article(number: int, entry: PageEntry) -> str:
         for picture in entry.question_images
     )
     return (
-        f'<article id="q{number}"><p class="kind"><span>{escape(entry.kind.replace("_", " "))}</span><span>{number}</span></p>'
+        f'<article id="q{number}"><p class="kind"><span>{kind}</span><span>{number}</span></p>'
         f'<div class="asked"><div class="said-and-asked"><h3 class="question">{escape(answer.question)}</h3>'
         f'<p class="answer"><strong class="{"held" if answer.abstained else ""}">{escape(text)}</strong>{verdict}</p>'
         f'{"".join(f"""<p class="said">{escape(line)}</p>""" for line in said)}</div>'
