@@ -89,6 +89,8 @@ class RablipPreTrainedModel(PreTrainedModel):
         wants_info = kwargs.pop("output_loading_info", False)
         kwargs.setdefault("use_safetensors", True)
         kwargs.setdefault("dtype", "auto")
+        # Mismatched shapes are reported with the other faults below instead of in a log line.
+        kwargs["ignore_mismatched_sizes"] = True
         try:
             model, info = super().from_pretrained(
                 pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs

@@ -15,6 +15,9 @@ from rablip.training import TRAINED_PARTS, add_lora
 from tests.tiny import make_generator, make_reranker, make_retriever
 from tests.tiny_inputs import generator_rows, join_generator_rows, join_trunk_rows, trunk_rows
 
+# PEFT 0.21 asks transformers by a name that is deprecated there; nothing of ours does.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
 MAKERS = {
     "retriever": make_retriever,
     "reranker": make_reranker,
@@ -23,6 +26,7 @@ MAKERS = {
 }
 
 
+@torch.no_grad()
 def _run(model) -> torch.Tensor:
     if isinstance(model, RablipForConditionalGeneration) or isinstance(model, PeftModel):
         return model(**join_generator_rows(generator_rows())).relevance_logits
@@ -68,7 +72,7 @@ def test_missing_unexpected_and_misshapen_weights_raise(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
             RablipRetriever.from_pretrained(tmp_path)
     save_file({**weights, "query_tokens.weight": torch.zeros(1, 9, 32)}, path, metadata=metadata)
-    with pytest.raises((ValueError, RuntimeError), match="query_tokens"):
+    with pytest.raises(ValueError, match="1 mismatched .*query_tokens"):
         RablipRetriever.from_pretrained(tmp_path)
 
 
@@ -150,7 +154,10 @@ def _check_round_trip(adapted: PeftModel, fresh, tmp_path: Path, *, run) -> None
     plain = {name.replace(".default", "").replace(".modules_to_save", "") for name in trained}
     assert plain == set(stored)
     loaded = PeftModel.from_pretrained(fresh, tmp_path).eval()
+    for name, weight in adapted.state_dict().items():
+        assert torch.equal(weight, loaded.state_dict()[name]), name
+    # Equal weights at other addresses may take another kernel: the last bit is the machine's, not ours.
     expected = run(adapted)
-    assert torch.equal(run(loaded), expected)
+    torch.testing.assert_close(run(loaded), expected, atol=1e-6, rtol=1e-6)
     with loaded.disable_adapter():
-        assert not torch.equal(run(loaded), expected)
+        assert (run(loaded) - expected).abs().max() > 1e-3
