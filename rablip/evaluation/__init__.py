@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .baselines import Bm25Ranker, RandomRanker, TfidfRanker
-    from .controls import derangement, shuffle_pictures, withhold_pictures
+    from .controls import derangement, shuffle_pictures, shuffle_question_pictures, withhold_pictures
     from .intervals import Figure, bootstrap_interval, proportion_figure, ratio_figure, wilson_interval
     from .metrics import (
         PrecisionRecall,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "baselines": ("Bm25Ranker", "RandomRanker", "TfidfRanker"),
-    "controls": ("derangement", "shuffle_pictures", "withhold_pictures"),
+    "controls": ("derangement", "shuffle_pictures", "shuffle_question_pictures", "withhold_pictures"),
     "intervals": ("Figure", "bootstrap_interval", "proportion_figure", "ratio_figure", "wilson_interval"),
     "metrics": (
         "PrecisionRecall",
@@ -65,6 +65,7 @@ __all__ = [
     "recall_at_k",
     "render_report",
     "shuffle_pictures",
+    "shuffle_question_pictures",
     "wilson_interval",
     "withhold_pictures",
 ]

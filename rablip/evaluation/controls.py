@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..processing.knowledge_rablip import KnowledgeItem
+from ..processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 
-__all__ = ["derangement", "shuffle_pictures", "withhold_pictures"]
+__all__ = ["derangement", "shuffle_pictures", "shuffle_question_pictures", "withhold_pictures"]
 
 _T = TypeVar("_T")
 
@@ -75,6 +75,27 @@ def shuffle_pictures(items: Sequence[KnowledgeItem], *, seed: int) -> list[Knowl
     for place, picture in zip(places, pictures, strict=True):
         shuffled[place] = replace(items[place], image=picture)
     return shuffled
+
+
+def shuffle_question_pictures(questions: Sequence[QuestionExample], *, seed: int) -> list[list[ImageRef] | None]:
+    """The pictures of each question, dealt out anew so that none gets one of the thing that it asks about.
+
+    Questions that cannot be answered take no part: theirs are None, as for questions without a picture.
+
+    Raises:
+        ValueError: when more than half of the questions with a picture ask about one thing.
+
+    >>> shuffle_question_pictures([QuestionExample(id="1", question="Who?", answers=["Marlow"])], seed=0)
+    [None]
+    """
+    dealt: list[list[ImageRef] | None] = [None] * len(questions)
+    places = [place for place, question in enumerate(questions) if question.images and question.answerable]
+    if places:
+        about = [question.positive_ids[:1] or (question.id,) for question in (questions[place] for place in places)]
+        pictures = derangement([list(questions[place].images) for place in places], seed=seed, keys=about)
+        for place, images in zip(places, pictures, strict=True):
+            dealt[place] = images
+    return dealt
 
 
 def withhold_pictures(items: Sequence[KnowledgeItem]) -> list[KnowledgeItem]:

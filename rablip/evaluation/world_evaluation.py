@@ -92,6 +92,8 @@ def evaluate_world(
         logger.warning("There is no generator: only the retriever and the baselines are evaluated.")
         conditions = ()
     run = WorldRun(world, answerer, batch_size=batch_size, seed=seed, progress=progress)
+    if "shuffled_pictures" in conditions:
+        run.deal_pictures()  # what cannot be done fails now, not after everything else
     figures: dict[str, Any] = run.retrieval_figures()
     accuracy: dict[str, Any] = {}
     if "retrieved" in conditions:

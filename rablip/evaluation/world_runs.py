@@ -17,7 +17,7 @@ from ..index.manifest import IndexManifest
 from ..indexing import encode_knowledge
 from ..processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 from .baselines import Bm25Ranker, RandomRanker, Ranker, TfidfRanker
-from .controls import derangement, shuffle_pictures, withhold_pictures
+from .controls import shuffle_pictures, shuffle_question_pictures, withhold_pictures
 from .memory_items import MemoryItems
 from .two_hops import SearchFunction, rank_in_hops
 from .world_scoring import Outcome, accuracy_figures, gold_pairs, kind_of, recall_figures
@@ -115,16 +115,24 @@ class WorldRun:
     def shuffled_pictures(self) -> list[Outcome]:
         """Answers of the answerable questions where no picture is the right one."""
         with self._timed("shuffled_pictures"):
+            indexed, shown, images = self.deal_pictures()
+            return self._answer(self._over(indexed, shown), self.answerable, images, "shuffled pictures")
+
+    def deal_pictures(self) -> tuple[list[KnowledgeItem], list[KnowledgeItem], list[list[ImageRef] | None]]:
+        """Items for the index, items to show, and pictures of the questions: three permutations, none like another.
+
+        Raises:
+            ValueError: when the world has too few pictures for that.
+        """
+        try:
             indexed = shuffle_pictures(self.items, seed=self.seed + 101)
             shown = shuffle_pictures(self.items, seed=self.seed + 202)
-            images: list[list[ImageRef] | None] = [None] * len(self.questions)
-            asking = [place for place in self.answerable if self.images[place]]
-            if asking:
-                about = [self.questions[place].positive_ids[0] for place in asking]
-                dealt = derangement([self.images[place] for place in asking], seed=self.seed + 303, keys=about)
-                for place, image in zip(asking, dealt, strict=True):
-                    images[place] = image
-            return self._answer(self._over(indexed, shown), self.answerable, images, "shuffled pictures")
+            return indexed, shown, shuffle_question_pictures(self.questions, seed=self.seed + 303)
+        except ValueError as error:
+            raise ValueError(
+                f"This world of {len(self.items)} items is too small for the shuffled pictures: {error} Give "
+                "it more entities, or leave the condition 'shuffled_pictures' out."
+            ) from error
 
     def accuracy(self, answers: Sequence[str | None]) -> dict[str, Any]:
         """Accuracy figures of the answerable questions."""

@@ -218,6 +218,15 @@ def test_what_cannot_be_evaluated_is_refused(world, answerer):
         evaluate_world(world, RablipAnswerer(reranker=make_reranker(), reranker_processor=make_retriever_processor()))
 
 
+def test_a_world_that_is_too_small_is_refused_at_once(answerer, monkeypatch):
+    def never(self):
+        raise AssertionError("nothing may be run first")
+
+    monkeypatch.setattr(WorldRun, "retrieval_figures", never)
+    with pytest.raises(ValueError, match="3 items is too small.*'shuffled_pictures' out"):
+        evaluate_world(make_small_world(1), answerer)
+
+
 def test_memory_items_refuse_doubled_ids():
     item = KnowledgeItem(id="7", text="words")
     with pytest.raises(ValueError, match="'7' stands twice"):
