@@ -47,6 +47,8 @@ def rerank_rows(
                 judged[row].append(dataclasses.replace(candidate, rerank_relevance=0.0))
             else:
                 pairs.append((row, candidate, item, picture))
+    # Pairs of like kind and length go together: less padding, the same scores.
+    pairs.sort(key=lambda pair: (pair[3] is not None or bool(images[pair[0]]), len(pair[2].text or "")))
     scores = score_pairs(
         reranker,
         [questions[row] for row, *_ in pairs],
