@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from transformers import AddedToken, BatchFeature
+from transformers.processing_utils import ProcessingKwargs
 
 from .batching_rablip import (
     Picture,
@@ -210,7 +211,9 @@ class RablipProcessor(RablipProcessorMixin):
         if text is None:
             raise ValueError("RablipProcessor needs `text`. Pass the question, or an empty text beside a picture.")
         texts = [text] if isinstance(text, str) else list(text)
-        options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)["text_kwargs"]
+        options = self._merge_kwargs(ProcessingKwargs, tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)[
+            "text_kwargs"
+        ]
         return_tensors = options.pop("return_tensors", None)
         options["return_token_type_ids"] = False
         instruction = self.qformer_tokenizer(texts, **options)
