@@ -1,13 +1,15 @@
 """`make tiny`: the whole path from nothing to the checkpoint that ships with the repository.
 
-Stage 0 pre-trains the vision tower (by describing pictures) and the language model (by reading facts); both are
-frozen from then on, as at full size. Then the retriever, the re-ranker (on what the retriever finds) and the generator
-(LoRA on its language model) are trained, temperatures and thresholds are fitted on a validation world, and everything
-is written as a bundle. Each finished stage is kept in the work folder, so that an interrupted run goes on.
+Stage 0 pre-trains the vision tower (by listing what pictures show) and the language model (by reading facts), each on
+its own; both are frozen from then on, as at full size. Then the retriever, the re-ranker (on what the retriever finds)
+and the generator (LoRA on its language model) are trained, temperatures and thresholds are fitted on a validation
+world, and everything is written as a bundle. Each finished stage is kept in the work folder, so that an interrupted
+run goes on.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -32,8 +34,8 @@ from .tiny_data import (
     build_pool,
     build_processors,
     collect_corpus,
-    make_caption_batch,
     make_reading_batch,
+    make_visible_batch,
     render_pixels,
 )
 from .tiny_recipe import (
@@ -107,34 +109,54 @@ class TinyTraining:
             seed=self.recipe.seed,
         )
 
-    def train_base(self) -> RablipForConditionalGeneration:
-        """Stage 0: vision tower, Q-Former and language model, by describing pictures and reading facts."""
+    def _new_generator(self) -> RablipForConditionalGeneration:
+        text_config = {**LANGUAGE_MODEL, "vocab_size": len(self.processor.tokenizer)}
+        return RablipForConditionalGeneration(
+            RablipConfig(
+                **self._trunk(),
+                text_config=text_config,
+                image_token_index=self.processor.image_token_id,
+                askg_loss_weight=1.0,
+            )
+        )
+
+    def train_vision(self) -> RablipForConditionalGeneration:
+        """Stage 0, vision: the tower and the Q-Former learn to list what is visible through a language model."""
 
         def train() -> RablipForConditionalGeneration:
-            text_config = {**LANGUAGE_MODEL, "vocab_size": len(self.processor.tokenizer)}
-            model = RablipForConditionalGeneration(
-                RablipConfig(
-                    **self._trunk(),
-                    text_config=text_config,
-                    image_token_index=self.processor.image_token_id,
-                    askg_loss_weight=1.0,
-                )
-            )
-            # The relevance head has nothing to learn from here.
+            model = self._new_generator()
             model.relevance_head.requires_grad_(False)
             pixels = render_pixels(self.processor.image_processor, [row.image for row in self.pretraining])
-            num_rows = self.recipe.stages["stage0"].num_rows
+            num_rows = self.recipe.stages["vision"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
-                if generator.random() < 0.6:
-                    return make_caption_batch(pixels, self.pretraining, generator, self.processor, num_rows)
+                return make_visible_batch(pixels, self.pretraining, generator, self.processor, num_rows)
+
+            return self._run("vision", model, make_batch)
+
+        return self._finished("vision", RablipForConditionalGeneration, train)
+
+    def train_language(self) -> RablipForConditionalGeneration:
+        """Stage 0, language: the language model learns to read facts and to answer from them."""
+
+        def train() -> RablipForConditionalGeneration:
+            model = self._new_generator()
+            model.requires_grad_(False)
+            model.language_model.requires_grad_(True)
+            num_rows = self.recipe.stages["language"].num_rows
+
+            def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
                 return make_reading_batch(self.reading, generator, self.processor, num_rows)
 
-            model = self._run("stage0", model, make_batch)
-            model.relevance_head.requires_grad_(True)
-            return model
+            return self._run("language", model, make_batch)
 
-        return self._finished("stage0", RablipForConditionalGeneration, train)
+        return self._finished("language", RablipForConditionalGeneration, train)
+
+    def train_base(self) -> RablipForConditionalGeneration:
+        """What every later stage starts from: the trunk of stage 0's vision part, the language model of the other."""
+        base, language = self.train_vision(), self.train_language()
+        base.language_model.load_state_dict(language.language_model.state_dict())
+        return base
 
     def pools(self, base: Any) -> list[TrainingPool]:
         """The training worlds with the frozen tower's features; built once."""
@@ -229,15 +251,15 @@ class TinyTraining:
                 logger.warning("Training world %d: recall@5 %.3f.", number, recall)
         return pools
 
-    def train_generator(self, base: Any, retriever: RablipRetriever) -> RablipForConditionalGeneration:
+    def train_generator(self, base: Any) -> RablipForConditionalGeneration:
         """The generator: frozen language model with LoRA, Q-Former, fusion, projection and relevance head trained."""
 
         def train() -> RablipForConditionalGeneration:
-            generator_model = RablipForConditionalGeneration.from_pretrained(self.work_dir / "stage0-model")
+            generator_model = copy.deepcopy(base)
             generator_model.freeze_vision_tower()
             generator_model.freeze_language_model()
             adapted = add_lora(generator_model, rank=32)
-            pools = self.mined_pools(base, retriever)
+            pools = self.pools(base)
             num_rows = self.recipe.stages["generator"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -270,7 +292,7 @@ def train_tiny(
     base = training.train_base()
     retriever = training.train_retriever(base)
     reranker = training.train_reranker(base, retriever)
-    generator = training.train_generator(base, retriever)
+    generator = training.train_generator(base)
 
     validation = training.validation_pool(base)
     validation_recall = mine_candidates(retriever, training.retriever_processor, validation)

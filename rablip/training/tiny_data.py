@@ -21,13 +21,12 @@ from ..processing.prompts_rablip import (
     format_knowledge_item,
 )
 from ..world import DescribedPicture, ReadingRow, World
-from .candidates import choose_distinct
 from .features import encode_pictures
 from .pools import TrainingPool
 from .tiny_recipe import MAX_CANDIDATES, MAX_IMAGES, NUM_QUERY_TOKENS, VISION
 from .tokenizers import build_language_model_tokenizer, build_qformer_tokenizer
 
-DESCRIBE = "Describe the picture."
+LIST_VISIBLE = "List what is visible."
 
 
 def build_processors(corpus: Sequence[str]) -> tuple[RablipRetrieverProcessor, RablipProcessor]:
@@ -70,12 +69,12 @@ def collect_corpus(worlds: Sequence[World], descriptions: Sequence[str]) -> Iter
         for example in world.questions:
             yield example.question
             yield from example.answers
-    item = KnowledgeItem(id="corpus", text=DESCRIBE)
+    item = KnowledgeItem(id="corpus", text=LIST_VISIBLE)
     evidence = [item] * len(numbers)
     for pictures in (list(numbers), None):
         for build in (build_qa_prompt, build_askg_prompt):
-            yield build(DESCRIBE, evidence, pictures, question_picture_numbers=[1]).text
-    yield build_reranker_text(DESCRIBE, item, picture_number=2, question_picture_numbers=[1])
+            yield build(LIST_VISIBLE, evidence, pictures, question_picture_numbers=[1]).text
+    yield build_reranker_text(LIST_VISIBLE, item, picture_number=2, question_picture_numbers=[1])
     yield build_askg_target(list(numbers))
     yield build_askg_target([])
 
@@ -100,21 +99,26 @@ def render_pixels(image_processor: Any, pictures: Sequence[ImageRef | Image.Imag
     return torch.cat(rows)
 
 
-def make_caption_batch(
+def make_visible_batch(
     pixels: torch.Tensor,
     pictures: Sequence[DescribedPicture],
     generator: np.random.Generator,
     processor: Any,
     num_rows: int,
 ) -> dict[str, torch.Tensor]:
-    """Pictures to describe: `pixel_values (num_rows, 1, 3, height, width)` and one of their descriptions to learn."""
+    """Pictures and a terse list of what is visible in each: `pixel_values (num_rows, 1, 3, height, width)`, `labels`.
+
+    The list holds the values alone in one order. Full sentences in many orders teach the same far more slowly: most of
+    their tokens say nothing about the picture (roof shapes were still at chance after 2,600 steps of 48 sentences, and
+    known after 1,000 steps of 96 lists).
+    """
     picked = generator.permutation(len(pictures))[:num_rows]
     # The processor lays out the prompt from features; the vision tower is trained here, so pixels replace them.
     batch = dict(
         processor.process_generation(
-            [DESCRIBE] * len(picked),
+            [LIST_VISIBLE] * len(picked),
             question_images=[torch.zeros(1, 1)] * len(picked),
-            answers=[choose_distinct(generator, pictures[index].descriptions, 1)[0] for index in picked],
+            answers=[" ".join(pictures[index].attributes.values()) for index in picked],
         )
     )
     del batch["image_embeds"]
@@ -140,7 +144,7 @@ __all__ = [
     "build_pool",
     "build_processors",
     "collect_corpus",
-    "make_caption_batch",
     "make_reading_batch",
+    "make_visible_batch",
     "render_pixels",
 ]

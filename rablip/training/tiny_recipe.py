@@ -60,7 +60,7 @@ class StageSchedule:
     Args:
         num_steps: optimizer steps at scale 1.
         learning_rate: peak learning rate.
-        num_rows: questions (stage 0: rows) per step.
+        num_rows: questions, pictures or reading rows per step.
     """
 
     num_steps: int
@@ -78,8 +78,8 @@ class TinyRecipe:
         num_train_worlds: knowledge bases of train-split entities.
         entities_per_world: entities of each.
         validation_entities: entities of the validation world, on which thresholds are fitted.
-        num_pretraining_pictures: described pictures of stage 0.
-        num_reading_rows: reading-comprehension rows of stage 0.
+        num_pretraining_pictures: described pictures, for the vision tower and the retriever.
+        num_reading_rows: reading-comprehension rows, for the language model.
         stages: schedule per stage.
     """
 
@@ -92,7 +92,8 @@ class TinyRecipe:
     num_reading_rows: int = 40000
     stages: dict[str, StageSchedule] = field(
         default_factory=lambda: {
-            "stage0": StageSchedule(num_steps=4000, learning_rate=2e-3, num_rows=48),
+            "vision": StageSchedule(num_steps=5500, learning_rate=2e-3, num_rows=64),
+            "language": StageSchedule(num_steps=4000, learning_rate=2e-3, num_rows=48),
             "retriever": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=64),
             "reranker": StageSchedule(num_steps=6000, learning_rate=1e-3, num_rows=32),
             "generator": StageSchedule(num_steps=7000, learning_rate=1.5e-3, num_rows=32),
