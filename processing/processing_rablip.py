@@ -211,9 +211,12 @@ class RablipProcessor(RablipProcessorMixin):
         if text is None:
             raise ValueError("RablipProcessor needs `text`. Pass the question, or an empty text beside a picture.")
         texts = [text] if isinstance(text, str) else list(text)
-        options = self._merge_kwargs(ProcessingKwargs, tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)[
-            "text_kwargs"
-        ]
+        merged = self._merge_kwargs(
+            ProcessingKwargs,  # type: ignore[arg-type]  # the class, as transformers itself passes it
+            tokenizer_init_kwargs=self.tokenizer.init_kwargs,
+            **kwargs,
+        )
+        options = merged["text_kwargs"]
         return_tensors = options.pop("return_tensors", None)
         options["return_token_type_ids"] = False
         instruction = self.qformer_tokenizer(texts, **options)

@@ -129,7 +129,7 @@ def test_dependency_table_is_setup_py() -> None:
 
 
 def test_bounds_are_versions_that_were_run() -> None:
-    """No lower bound below what is pinned, but for transformers and what goes with it, which have a run of their own."""
+    """No bound below what is pinned, but for transformers and what goes with it, which have a run of their own."""
     setup = (ROOT / "setup.py").read_text(encoding="utf-8")
     constraints = dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     constraints = {name.lower(): version for name, version in constraints.items()}
