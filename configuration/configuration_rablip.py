@@ -37,6 +37,7 @@ _INFRASTRUCTURE_KEYWORDS = frozenset(
         "tie_word_embeddings",
         "torch_dtype",
         "transformers_version",
+        "use_cache",
     }
 )
 

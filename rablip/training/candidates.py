@@ -53,7 +53,7 @@ def sample_negatives(
         generator: source of randomness.
         count: how many.
         hop: which search is trained; `pool.mined` is read for it.
-        mined_share: expected share of retrieved candidates, where there are any.
+        mined_share: expected share of retrieved candidates among the rest, where there are any.
         random_share: expected share of random items.
 
     Returns:
@@ -67,14 +67,13 @@ def sample_negatives(
     for _ in range(4 * count):
         if len(chosen) >= count:
             break
-        draw = generator.random()
-        if mined and draw < mined_share:
+        if generator.random() < random_share or not (mined or given):
+            candidate = all_ids[int(generator.integers(len(all_ids)))]
+        elif mined and (not given or generator.random() < mined_share):
             # Candidates near the top are the ones that the next part of the path really meets.
             candidate = mined[int(len(mined) * generator.random() ** 2)]
-        elif given and draw >= random_share:
-            candidate = given[int(generator.integers(len(given)))]
         else:
-            candidate = all_ids[int(generator.integers(len(all_ids)))]
+            candidate = given[int(generator.integers(len(given)))]
         if candidate not in forbidden:
             chosen[candidate] = None
     return list(chosen)

@@ -66,7 +66,7 @@ def test_reranker_batches_hold_both_labels(pool: TrainingPool, retriever_process
 
 def test_generator_batches_hold_both_passes(pool: TrainingPool, processor: Any) -> None:
     batch = make_generator_batch(pool, np.random.default_rng(0), processor, num_questions=12, max_candidates=3)
-    output = make_generator("t5")(**batch)
+    output = make_generator("t5", image_token_index=processor.image_token_id)(**batch)
     for name in ("qa_loss", "askg_loss", "relevance_loss"):
         assert output[name].isfinite()
 
@@ -132,7 +132,7 @@ def test_mining_and_fitting_write_what_they_found(
     reranker = make_reranker()
     fitted = fit_reranker(reranker, retriever_processor, pool, k=4)
     assert reranker.config.relevance_threshold == fitted["relevance_threshold"]
-    generator = make_generator("t5")
+    generator = make_generator("t5", image_token_index=processor.image_token_id)
     fitted = fit_generator(generator, processor, pool, seed=0, num_batches=2, num_rows=12)
     assert generator.config.citation_threshold == fitted["citation_threshold"]
     assert generator.config.abstain_threshold == fitted["abstain_threshold"]
