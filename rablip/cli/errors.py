@@ -49,10 +49,11 @@ class OneLineErrors(TyperGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line and exit; the arguments are those of typer."""
-        if not kwargs.pop("standalone_mode", True):
-            return super().main(*args, **kwargs, standalone_mode=False)
+        inner = {**kwargs, "standalone_mode": False}
+        if not kwargs.get("standalone_mode", True):
+            return super().main(*args, **inner)
         try:
-            code = super().main(*args, **kwargs, standalone_mode=False)
+            code = super().main(*args, **inner)
         except typer.Abort:
             sys.exit(1)
         except BrokenPipeError:  # the reader of our output went away, as in `rablip ... | head`
