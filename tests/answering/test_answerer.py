@@ -71,15 +71,19 @@ def test_the_arrows_one_by_one_are_the_whole_path() -> None:
         assert relevance == sorted(relevance, reverse=True) and all(0 <= value <= 1 for value in relevance)
 
 
-def test_the_picture_of_the_question_counts() -> None:
+def test_the_picture_of_the_question_counts_in_every_stage() -> None:
     answerer = make_answerer()
-    with_red, with_blue, without = (
-        answerer(QUESTIONS[1], image=one) for one in (picture("red"), picture("blue"), None)
-    )
-    scores = [[candidate.score for candidate in one.candidates] for one in (with_red, with_blue, without)]
-    relevance = [[evidence.relevance for evidence in one.evidence] for one in (with_red, with_blue, without)]
-    for values in (scores, relevance):
-        assert values[0] != values[1] and values[0] != values[2]
+    question, shown = QUESTIONS[1:2], ([picture("red")], [picture("blue")], None)
+    candidates = answerer.retrieve(question)
+    evidence = [items()[:4]]
+    scores, judged, relevance = [], [], []
+    for images in shown:
+        scores.append({one.id: one.score for one in answerer.retrieve(question, images)[0]})
+        judged.append({one.id: one.rerank_relevance for one in answerer.rerank(question, candidates, images)[0]})
+        relevance.append({one.id: one.relevance for one in answerer.generate(question, evidence, images)[0].evidence})
+    for red, blue, none in (scores, judged, relevance):
+        assert red.keys() == blue.keys() == none.keys()
+        assert red != blue and red != none and blue != none
 
 
 def test_citations_are_shown_evidence_from_the_threshold_on() -> None:
@@ -318,6 +322,7 @@ def test_a_very_long_question_is_cut_and_says_so() -> None:
     answer = answerer("tower " * 5000)
     assert answer.truncated and answer.text and answer.evidence
     assert not answerer(QUESTIONS[0]).truncated
+    assert make_answerer(without=("generator",))("tower " * 5000).truncated, "the retriever cuts too"
 
 
 def test_broken_weights_are_not_answered_from() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -234,6 +235,10 @@ def test_pictures_by_path_are_found_beside_their_index_only(bundle: Path, tmp_pa
     assert shown == {"p": True, "t": False}
     item = answerer.knowledge_base["p"]
     assert item.image == ImageRef(path="red.png") and answerer.open_picture(item) is not None
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(png(picture("blue")))
+    own = dataclasses.replace(item, image=ImageRef(path=str(outside)))
+    assert answerer.open_picture(own).getpixel((0, 0)) == (0, 0, 255), "what a caller gives is opened as given"
     (source / "red.png").unlink()
     found = {one.id: one for one in answerer.retrieve(["Who built it?"])[0]}
     assert found["p"].image_missing and not found["t"].image_missing
