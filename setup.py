@@ -49,7 +49,7 @@ CORE = [
 ]
 EVAL = ["bm25s>=0.3.16"]
 TEST = ["hypothesis>=6.170", "pytest>=9.2"]
-DEV = [*TEST, "build>=1.3", "mypy>=2.4", "ruff>=0.17", "setuptools>=77"]
+DEV = [*TEST, "mypy>=2.4", "ruff>=0.17", "setuptools>=77"]
 
 setup(
     name="rablip",
