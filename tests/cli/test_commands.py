@@ -212,3 +212,29 @@ def test_as_a_process(index: Path, tiny_bundle: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=index)
     assert done.returncode == 2 and done.stdout == ""
     assert "Traceback" not in done.stderr and done.stderr.strip().splitlines()[-1].startswith("rablip: error:")
+
+
+def test_from_a_made_world_to_figures(tiny_bundle: Path, tmp_path: Path) -> None:
+    """`world make` writes what `index build` reads; `eval world` has its fixed keys, with random models too."""
+    made = run("world", "make", tmp_path / "world", "--seed", 5, "--entities", 12, "--json")
+    assert made.exit_code == 0, made.output
+    world = json.loads(made.stdout)
+    assert world["items"] > 40 and world["questions"] >= 20 and world["split"] == "test"
+    built = run("index", "build", tmp_path / "world", "--model", tiny_bundle, "--out", tmp_path / "index", "--json")
+    assert built.exit_code == 0, built.output
+    assert json.loads(built.stdout)["num_items"] == world["items"]
+
+    written = tmp_path / "results.json"
+    result = run("eval", "world", "--seed", 5, "--entities", 12, "--model", tiny_bundle, "--out", written, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert json.loads(written.read_text(encoding="utf-8")) == report
+    assert report["world_version"] == world["world_version"]
+    recall = [report["retriever"], *report["baselines"].values()]
+    figures = [one["recall@5"][name] for one in recall for name in ("overall", "text", "image", "visual_only")]
+    for name in ("retrieved", "oracle", "closed_book", "shuffled_pictures"):
+        accuracy = report["answer"]["accuracy"][name]
+        figures += [accuracy["overall"], *accuracy["by_kind"].values()]
+    figures += [report["abstain"]["f1"], report["citation"]["precision"]]
+    for figure in figures:
+        assert {"value", "n", "interval"} <= set(figure)
