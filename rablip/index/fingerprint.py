@@ -27,8 +27,8 @@ _CONFIG_FILES = frozenset(
         "vocab.txt",
     }
 )
-# Fields that say who wrote the file and from where, or (dtype) repeat what the weights say: saving a loaded model again
-# changes them, the model stays the same.
+# Fields that say who wrote the file and from where, or (dtype) repeat what the weights say: saving a loaded model
+# again changes them, the model stays the same.
 _VOLATILE = frozenset(
     {
         "_commit_hash",
