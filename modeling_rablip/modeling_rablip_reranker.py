@@ -12,7 +12,8 @@ from transformers.utils import ModelOutput
 from ..configuration.configuration_rablip import RablipRerankerConfig
 from .fusion_rablip import RablipPooler
 from .losses_rablip import relevance_loss
-from .modeling_rablip_base import RablipPreTrainedModel
+from .modeling_rablip_base import RablipPreTrainedModel, RablipTrunkOutput
+from .visual_extraction_rablip import start_at_zero
 
 
 @dataclass
@@ -30,11 +31,35 @@ class RablipRerankerOutput(ModelOutput):
     relevance_logits: torch.FloatTensor | None = None
 
 
+class RablipMatchingHead(nn.Module):
+    """A logit from how two vectors agree, feature by feature; 0 until it is trained.
+
+    Args:
+        embedding_dim: size of the two vectors.
+        hidden_size: width of the hidden layer.
+    """
+
+    def __init__(self, embedding_dim: int, hidden_size: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(2 * embedding_dim, hidden_size)
+        self.output = start_at_zero(nn.Linear(hidden_size, 1))
+
+    def forward(self, question: torch.Tensor, candidate: torch.Tensor) -> torch.Tensor:
+        """Two `(batch_size, embedding_dim)` vectors to `(batch_size,)` logits."""
+        scale = question.shape[-1] ** 0.5
+        question = nn.functional.normalize(question, dim=-1) * scale
+        candidate = nn.functional.normalize(candidate, dim=-1) * scale
+        agreement = torch.cat([question * candidate, (question - candidate).abs()], dim=-1)
+        return self.output(nn.functional.gelu(self.dense(agreement))).squeeze(-1)
+
+
 class RablipReranker(RablipPreTrainedModel):
     r"""
     Relevance classifier over (question, candidate) pairs: the question and the candidate's text instruct the Q-Former
-    while it looks at the candidate's picture (and the question's), the fusion module mixes both, a pooled state gives
-    one logit. The classifier decides which and how many candidates become evidence, not only their order.
+    while it looks at the candidate's picture (and the question's), and the fusion module mixes both. A pooled state
+    gives one logit; where the question's tokens are known (`question_mask`), question and candidate are also pooled
+    apart, projected as the retriever projects them, and compared feature by feature. The classifier decides which and
+    how many candidates become evidence, not only their order.
 
     Example:
 
@@ -64,7 +89,17 @@ class RablipReranker(RablipPreTrainedModel):
         hidden_size = config.qformer_config.hidden_size
         self.pooler = RablipPooler(hidden_size)
         self.relevance_head = nn.Linear(hidden_size, 1)
+        # The retriever's name for the retriever's part, so that a warm start brings what it has learned to compare.
+        self.retrieval_projection = nn.Linear(hidden_size, config.matching_dim)
+        self.matching_head = RablipMatchingHead(config.matching_dim, hidden_size)
         self.post_init()
+
+    def _match(self, extracted: RablipTrunkOutput, question_mask: torch.Tensor) -> torch.Tensor:
+        """Logits `(batch_size,)` from the question's states against all others (candidate's words, query outputs)."""
+        states, mask, num_queries = extracted.hidden_states, extracted.attention_mask, extracted.num_queries
+        of_question = nn.functional.pad(question_mask.to(mask.dtype), (num_queries, 0)) * mask
+        pooled = (self.pooler(states, part) for part in (of_question, mask - of_question))
+        return self.matching_head(*(self.retrieval_projection(vector) for vector in pooled))
 
     def forward(
         self,
@@ -74,6 +109,7 @@ class RablipReranker(RablipPreTrainedModel):
         pixel_values: torch.Tensor | None = None,
         image_embeds: torch.Tensor | None = None,
         image_mask: torch.Tensor | None = None,
+        question_mask: torch.Tensor | None = None,
         relevance_labels: torch.Tensor | None = None,
     ) -> RablipRerankerOutput:
         """Judge pairs.
@@ -85,6 +121,8 @@ class RablipReranker(RablipPreTrainedModel):
             image_embeds (`torch.FloatTensor` of shape `(batch_size, num_images, num_image_tokens,
                 vision_hidden_size)`, *optional*): features of the frozen tower instead of pictures.
             image_mask (`torch.LongTensor` of shape `(batch_size, num_images)`, *optional*): 1 = a picture.
+            question_mask (`torch.LongTensor` of shape `(batch_size, seq_len)`, *optional*): 1 = a token of the
+                question; without it question and candidate are not compared apart.
             relevance_labels (`torch.FloatTensor` of shape `(batch_size,)`, *optional*): 1 relevant, 0 not,
                 -100 ignored.
 
@@ -100,6 +138,8 @@ class RablipReranker(RablipPreTrainedModel):
         )
         pooled = self.pooler(extracted.hidden_states, extracted.attention_mask)
         relevance_logits = self.relevance_head(pooled).squeeze(-1)
+        if question_mask is not None:
+            relevance_logits = relevance_logits + self._match(extracted, question_mask)
         loss = None if relevance_labels is None else relevance_loss(relevance_logits, relevance_labels)
         return RablipRerankerOutput(loss=loss, relevance_logits=relevance_logits)
 
@@ -117,4 +157,4 @@ class RablipReranker(RablipPreTrainedModel):
         return torch.sigmoid(logits / self.config.relevance_temperature)
 
 
-__all__ = ["RablipReranker", "RablipRerankerOutput"]
+__all__ = ["RablipMatchingHead", "RablipReranker", "RablipRerankerOutput"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from transformers import BatchFeature
 
 from .batching_rablip import (
@@ -19,7 +20,7 @@ from .batching_rablip import (
 )
 from .knowledge_rablip import KnowledgeItem
 from .processing_rablip_base import RablipProcessorMixin
-from .prompts_rablip import build_reranker_text, format_knowledge_item, neutralize_markers
+from .prompts_rablip import build_reranker_text, format_knowledge_item, format_question, neutralize_markers
 
 __all__ = ["RablipRetrieverProcessor"]
 
@@ -154,7 +155,8 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
             strict: whether a text that would be cut is an error.
 
         Returns:
-            As `process_questions`. Where a pair is too long, the candidate is cut before the question is.
+            As `process_questions`, and `question_mask` (num_pairs, seq_len) long, 1 = a token of the question. Where
+            a pair is too long, the candidate is cut before the question is.
 
         Raises:
             ValueError: also when there are not as many candidates as questions.
@@ -172,17 +174,31 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         if any(truncated):
             # A long question may not push its candidate out: shorten it to its own limit first, then cut the end.
             most = self.max_question_tokens - self.qformer_tokenizer.num_special_tokens_to_add()
-            short = [
+            questions = [
                 cut_text(self.qformer_tokenizer, neutralize_markers(question, self.special_tokens), most)
                 if cut
                 else question
                 for question, cut in zip(questions, truncated, strict=True)
             ]
-            rows, _ = encode_texts(
-                self.qformer_tokenizer, self._pair_texts(short, items, of_questions, of_items), limit
-            )
+            texts = self._pair_texts(questions, items, of_questions, of_items)
+            rows, _ = encode_texts(self.qformer_tokenizer, texts, limit)
         pictures = [[*first, *second] for first, second in zip(of_questions, of_items, strict=True)]
-        return self._collect(rows, truncated, pictures, return_truncated, strict)
+        batch = self._collect(rows, truncated, pictures, return_truncated, strict)
+        ends = [
+            len(format_question(question, range(1, len(first) + 1), self.special_tokens))
+            for question, first in zip(questions, of_questions, strict=True)
+        ]
+        batch["question_mask"] = self._mask_questions(texts, ends, batch["input_ids"].shape)
+        return batch
+
+    def _mask_questions(self, texts: Sequence[str], ends: Sequence[int], shape: tuple[int, int]) -> torch.Tensor:
+        """Which tokens lie in the first `ends` characters of each text; special tokens do not."""
+        offsets = self.qformer_tokenizer(list(texts), return_offsets_mapping=True, verbose=False)["offset_mapping"]
+        mask = torch.zeros(shape, dtype=torch.long)
+        for row, (spans, end) in enumerate(zip(offsets, ends, strict=True)):
+            for place, (first, last) in enumerate(spans[: shape[1]]):
+                mask[row, place] = int(first < last <= end)
+        return mask
 
     @property
     def special_tokens(self) -> tuple[str, ...]:
@@ -192,7 +208,7 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
     @property
     def model_input_names(self) -> list[str]:
         """Names of the tensors that the models read."""
-        return ["input_ids", "attention_mask", "pixel_values", "image_embeds", "image_mask"]
+        return ["input_ids", "attention_mask", "question_mask", "pixel_values", "image_embeds", "image_mask"]
 
     def _pair_texts(
         self,

@@ -228,7 +228,7 @@ class TinyTraining:
         """The re-ranker, warm-started from the retriever and trained on what the retriever finds."""
 
         def train() -> RablipReranker:
-            reranker = RablipReranker(RablipRerankerConfig(**self._trunk()))
+            reranker = RablipReranker(RablipRerankerConfig(**self._trunk(), matching_dim=EMBEDDING_DIM))
             logger.warning("New weights of the re-ranker: %s", reranker.load_trunk(retriever))
             reranker.freeze_vision_tower()
             pools = self.mined_pools(base, retriever)

@@ -95,8 +95,8 @@ class TinyRecipe:
             "vision": StageSchedule(num_steps=5500, learning_rate=2e-3, num_rows=64),
             "language": StageSchedule(num_steps=4000, learning_rate=2e-3, num_rows=48),
             "retriever": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=64),
-            "reranker": StageSchedule(num_steps=6000, learning_rate=1e-3, num_rows=32),
-            "generator": StageSchedule(num_steps=7000, learning_rate=1.5e-3, num_rows=32),
+            "reranker": StageSchedule(num_steps=4500, learning_rate=1e-3, num_rows=32),
+            "generator": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=32),
         }
     )
 
