@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
+from rablip import RablipReranker, RablipRerankerConfig
 from rablip.modeling_rablip import contrastive_loss
-from tests.tiny import make_reranker, make_retriever
+from tests.tiny import make_reranker, make_retriever, trunk_arguments
 from tests.tiny_inputs import join_trunk_rows, trunk_rows
 
 
@@ -70,6 +71,31 @@ def test_relevance_is_the_sigmoid_of_the_calibrated_logit() -> None:
     counted = output.relevance_logits[[0, 1, 3]]
     expected = torch.nn.functional.binary_cross_entropy_with_logits(counted, torch.tensor([1.0, 0.0, 1.0]))
     torch.testing.assert_close(output.loss, expected)
+
+
+def test_the_comparison_sees_which_words_are_the_questions_and_a_batch_changes_nothing() -> None:
+    model = make_reranker()
+    rows = trunk_rows()
+    batch = join_trunk_rows(rows)
+    question_mask = torch.zeros_like(batch["input_ids"])
+    question_mask[:, 1:3] = 1
+    together = model(**batch, question_mask=question_mask).relevance_logits
+    assert not torch.allclose(together, model(**batch).relevance_logits)
+    other = question_mask.roll(1, dims=1)
+    assert not torch.allclose(together, model(**batch, question_mask=other).relevance_logits)
+    for number, row in enumerate(rows):
+        mask = question_mask[number : number + 1, : row["input_ids"].shape[1]]
+        alone = model(**row, question_mask=mask).relevance_logits
+        torch.testing.assert_close(together[number], alone[0], atol=2e-5, rtol=1e-4)
+
+
+def test_an_untrained_comparison_adds_nothing() -> None:
+    torch.manual_seed(0)
+    model = RablipReranker(RablipRerankerConfig(matching_dim=16, **trunk_arguments())).eval()
+    row = trunk_rows()[0]
+    mask = torch.ones_like(row["input_ids"])
+    mask[:, -2:] = 0
+    assert torch.equal(model(**row, question_mask=mask).relevance_logits, model(**row).relevance_logits)
 
 
 def test_bf16_stays_close_and_finite() -> None:

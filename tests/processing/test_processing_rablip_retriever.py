@@ -39,7 +39,7 @@ def test_text_only_batches_have_no_picture_keys(processor: RablipRetrieverProces
         processor.process_knowledge([FACT, VIEW]),
         processor.process_pairs(["When?"], [FACT], [None], [None]),
     ):
-        assert set(batch) == {"input_ids", "attention_mask"}
+        assert set(batch) - {"question_mask"} == {"input_ids", "attention_mask"}
         assert batch["input_ids"].dtype == batch["attention_mask"].dtype == torch.long
 
 
@@ -51,6 +51,19 @@ def test_texts_are_those_of_the_prompt_functions(processor: RablipRetrieverProce
     pairs = processor.process_pairs(["When?", "Who?"], [FACT, VIEW], [None, RED], [None, BLUE])
     assert read(processor, pairs, 0) == "[CLS]when?|text:tower|builtin1889.[SEP]"
     assert read(processor, pairs, 1) == "[CLS]questionpicture1.who?|picture2:atower[SEP]"
+
+
+def test_the_question_mask_covers_the_question_and_nothing_else(processor: RablipRetrieverProcessor) -> None:
+    pairs = processor.process_pairs(["When?", "Who was it?"], [FACT, VIEW], [None, RED], [None, BLUE])
+    assert pairs["question_mask"].shape == pairs["input_ids"].shape
+    for row, expected in enumerate(("when?", "questionpicture1.whowasit?")):
+        tokens = processor.qformer_tokenizer.convert_ids_to_tokens(
+            pairs["input_ids"][row][pairs["question_mask"][row] == 1]
+        )
+        assert "".join(token.removeprefix("##") for token in tokens) == expected
+    long = processor.process_pairs(["When was it? " * 200], [FACT])
+    assert 0 < int(long["question_mask"].sum()) <= processor.max_question_tokens
+    assert int((long["attention_mask"] - long["question_mask"]).sum()) > 2
 
 
 def test_pictures_are_prepared_alike_wherever_they_stand(processor: RablipRetrieverProcessor, tmp_path: Path) -> None:
