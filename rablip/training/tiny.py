@@ -1,7 +1,7 @@
 """`make tiny`: the whole path from nothing to the checkpoint that ships with the repository.
 
-Stage 0 pre-trains the vision tower (by listing what pictures show), then the language model (by reading facts); both
-are frozen from then on, as at full size. Then the retriever, the re-ranker (on what the retriever finds)
+Stage 0 pre-trains the vision tower (by listing what pictures show) and the language model (by reading facts), each on
+its own; both are frozen from then on, as at full size. Then the retriever, the re-ranker (on what the retriever finds)
 and the generator (LoRA on its language model) are trained, temperatures and thresholds are fitted on a validation
 world, and everything is written as a bundle. Each finished stage is kept in the work folder, so that an interrupted
 run goes on.
@@ -136,27 +136,27 @@ class TinyTraining:
 
         return self._finished("vision", RablipForConditionalGeneration, train)
 
-    def train_base(self) -> RablipForConditionalGeneration:
-        """Stage 0, language: with the tower frozen, the language model also learns to read facts.
-
-        What every later stage starts from. Pictures stay in the mix, so that the model can still say what it sees.
-        """
+    def train_language(self) -> RablipForConditionalGeneration:
+        """Stage 0, language: the language model learns to read facts and to answer from them."""
 
         def train() -> RablipForConditionalGeneration:
-            model = self.train_vision()
-            model.freeze_vision_tower()
-            model.relevance_head.requires_grad_(False)
-            pixels = render_pixels(self.processor.image_processor, [row.image for row in self.pretraining])
+            model = self._new_generator()
+            model.requires_grad_(False)
+            model.language_model.requires_grad_(True)
             num_rows = self.recipe.stages["language"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
-                if generator.random() < 0.3:
-                    return make_visible_batch(pixels, self.pretraining, generator, self.processor, num_rows)
                 return make_reading_batch(self.reading, generator, self.processor, num_rows)
 
             return self._run("language", model, make_batch)
 
         return self._finished("language", RablipForConditionalGeneration, train)
+
+    def train_base(self) -> RablipForConditionalGeneration:
+        """What every later stage starts from: the trunk of stage 0's vision part, the language model of the other."""
+        base, language = self.train_vision(), self.train_language()
+        base.language_model.load_state_dict(language.language_model.state_dict())
+        return base
 
     def pools(self, base: Any) -> list[TrainingPool]:
         """The training worlds with the frozen tower's features; built once."""

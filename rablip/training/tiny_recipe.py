@@ -93,7 +93,7 @@ class TinyRecipe:
     stages: dict[str, StageSchedule] = field(
         default_factory=lambda: {
             "vision": StageSchedule(num_steps=5500, learning_rate=2e-3, num_rows=64),
-            "language": StageSchedule(num_steps=2000, learning_rate=1e-3, num_rows=48),
+            "language": StageSchedule(num_steps=4000, learning_rate=2e-3, num_rows=48),
             "retriever": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=64),
             "reranker": StageSchedule(num_steps=4500, learning_rate=1e-3, num_rows=32),
             "generator": StageSchedule(num_steps=3000, learning_rate=1.5e-3, num_rows=32),

@@ -1,0 +1,68 @@
+"""The checkpoint that ships: its figures are what it does, on the world they were measured on and on another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rablip import RablipAnswerer
+from rablip.evaluation import evaluate_world
+from rablip.world import WORLD_VERSION, make_world
+
+FIGURES = (
+    ("retriever", "recall@5", "overall"),
+    ("retriever", "recall@5", "visual_only"),
+    ("answer", "accuracy", "retrieved"),
+    ("answer", "accuracy", "oracle"),
+    ("answer", "accuracy", "closed_book"),
+    ("answer", "accuracy", "shuffled_pictures"),
+    ("abstain", "f1"),
+    ("citation", "precision"),
+)
+
+
+def _value(report: dict[str, Any], path: tuple[str, ...]) -> float:
+    figure: Any = report
+    for name in path:
+        figure = figure[name]
+    figure = figure.get("overall", figure)
+    return float(figure["value"])
+
+
+@pytest.fixture(scope="module")
+def shipped(checkpoint: Path) -> dict[str, Any]:
+    path = checkpoint / "results.json"
+    if not path.is_file():
+        pytest.skip(f"no {path}: the checkpoint is not measured yet")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_figures_are_of_the_frozen_world(shipped: dict[str, Any]) -> None:
+    assert shipped["world_version"] == WORLD_VERSION
+    assert (shipped["seed"], shipped["num_entities"]) == (987, 600)
+
+
+def test_the_bundle_is_small_and_of_safetensors(checkpoint: Path) -> None:
+    weights = list(checkpoint.glob("*/model.safetensors"))
+    assert {path.parent.name for path in weights} == {"retriever", "reranker", "generator"}
+    assert sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file()) <= 12_000_000
+    assert not [path for path in checkpoint.rglob("*") if path.suffix in (".bin", ".pt", ".pth", ".pkl", ".py")]
+
+
+def test_another_unseen_world_gives_like_figures(checkpoint: Path, shipped: dict[str, Any]) -> None:
+    world = make_world(4242, 60)
+    report = evaluate_world(world, RablipAnswerer.from_pretrained(checkpoint), num_reference_checks=20).to_json()
+    for path in FIGURES:
+        # 180 questions: three standard errors of a proportion are at most 0.11; a smaller world is a little easier.
+        assert _value(report, path) == pytest.approx(_value(shipped, path), abs=0.15), path
+
+
+@pytest.mark.full
+def test_the_same_world_gives_the_same_figures(checkpoint: Path, shipped: dict[str, Any]) -> None:
+    world = make_world(shipped["seed"], shipped["num_entities"])
+    report = evaluate_world(world, RablipAnswerer.from_pretrained(checkpoint)).to_json()
+    for path in FIGURES:
+        assert _value(report, path) == pytest.approx(_value(shipped, path), abs=0.01), path
