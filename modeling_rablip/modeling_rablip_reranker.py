@@ -12,7 +12,7 @@ from transformers.utils import ModelOutput
 from ..configuration.configuration_rablip import RablipRerankerConfig
 from .fusion_rablip import RablipPooler
 from .losses_rablip import relevance_loss
-from .modeling_rablip_base import RablipPreTrainedModel, RablipTrunkOutput
+from .modeling_rablip_base import RablipPreTrainedModel
 from .visual_extraction_rablip import start_at_zero
 
 
@@ -94,9 +94,9 @@ class RablipReranker(RablipPreTrainedModel):
         self.matching_head = RablipMatchingHead(config.matching_dim, hidden_size)
         self.post_init()
 
-    def _match(self, extracted: RablipTrunkOutput, question_mask: torch.Tensor) -> torch.Tensor:
+    def _match(self, states: torch.Tensor, mask: torch.Tensor, question_mask: torch.Tensor) -> torch.Tensor:
         """Logits `(batch_size,)` from the question's states against all others (candidate's words, query outputs)."""
-        states, mask, num_queries = extracted.hidden_states, extracted.attention_mask, extracted.num_queries
+        num_queries = states.shape[1] - question_mask.shape[1]
         of_question = nn.functional.pad(question_mask.to(mask.dtype), (num_queries, 0)) * mask
         pooled = (self.pooler(states, part) for part in (of_question, mask - of_question))
         return self.matching_head(*(self.retrieval_projection(vector) for vector in pooled))
@@ -139,7 +139,9 @@ class RablipReranker(RablipPreTrainedModel):
         pooled = self.pooler(extracted.hidden_states, extracted.attention_mask)
         relevance_logits = self.relevance_head(pooled).squeeze(-1)
         if question_mask is not None:
-            relevance_logits = relevance_logits + self._match(extracted, question_mask)
+            relevance_logits = relevance_logits + self._match(
+                extracted.hidden_states, extracted.attention_mask, question_mask
+            )
         loss = None if relevance_labels is None else relevance_loss(relevance_logits, relevance_labels)
         return RablipRerankerOutput(loss=loss, relevance_logits=relevance_logits)
 
