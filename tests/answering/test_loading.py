@@ -72,7 +72,13 @@ def test_a_shared_tower_changes_no_answer(bundle: Path, index: Path, monkeypatch
     monkeypatch.setattr("rablip.answering.loading.share_vision_towers", lambda models: 0)
     apart = RablipAnswerer.from_pretrained(bundle, index=index, device="cpu", settings=LENIENT)
     assert apart.reranker.vision_model is not apart.retriever.vision_model
-    assert shared("Who built the tower?") == apart("Who built the tower?")
+    first, second = shared("Who built the tower?"), apart("Who built the tower?")
+    assert (first.text, first.citations, first.reason) == (second.text, second.citations, second.reason)
+    # Equal weights at other addresses may take another kernel, which changes the last bit.
+    for one, other in zip(first.evidence, second.evidence, strict=True):
+        assert one.id == other.id
+        for name in ("relevance", "rerank_relevance", "score"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-5)
 
 
 def test_a_folder_of_one_model(bundle: Path, index: Path) -> None:
