@@ -12,16 +12,15 @@ from rablip import RablipAnswerer
 from rablip.evaluation import evaluate_world
 from rablip.world import WORLD_VERSION, make_world
 
-FIGURES = (
+QUALITIES = (
     ("retriever", "recall@5", "overall"),
     ("retriever", "recall@5", "visual_only"),
     ("answer", "accuracy", "retrieved"),
     ("answer", "accuracy", "oracle"),
-    ("answer", "accuracy", "closed_book"),
-    ("answer", "accuracy", "shuffled_pictures"),
     ("abstain", "f1"),
     ("citation", "precision"),
 )
+CONTROLS = (("answer", "accuracy", "closed_book"), ("answer", "accuracy", "shuffled_pictures"))
 
 
 def _value(report: dict[str, Any], path: tuple[str, ...]) -> float:
@@ -52,17 +51,20 @@ def test_the_bundle_is_small_and_of_safetensors(checkpoint: Path) -> None:
     assert not [path for path in checkpoint.rglob("*") if path.suffix in (".bin", ".pt", ".pth", ".pkl", ".py")]
 
 
-def test_another_unseen_world_gives_like_figures(checkpoint: Path, shipped: dict[str, Any]) -> None:
+def test_another_unseen_world_is_answered_as_well(checkpoint: Path, shipped: dict[str, Any]) -> None:
     world = make_world(4242, 60)
     report = evaluate_world(world, RablipAnswerer.from_pretrained(checkpoint), num_reference_checks=20).to_json()
-    for path in FIGURES:
-        # 180 questions: three standard errors of a proportion are at most 0.11; a smaller world is a little easier.
-        assert _value(report, path) == pytest.approx(_value(shipped, path), abs=0.15), path
+    # 180 questions: three standard errors of a proportion are 0.11. A small world is easier to search, so only the
+    # worse side is a fault; a control that does better would be one too.
+    for path in QUALITIES:
+        assert _value(report, path) > _value(shipped, path) - 0.12, path
+    for path in CONTROLS:
+        assert _value(report, path) < _value(shipped, path) + 0.12, path
 
 
 @pytest.mark.full
 def test_the_same_world_gives_the_same_figures(checkpoint: Path, shipped: dict[str, Any]) -> None:
     world = make_world(shipped["seed"], shipped["num_entities"])
     report = evaluate_world(world, RablipAnswerer.from_pretrained(checkpoint)).to_json()
-    for path in FIGURES:
+    for path in (*QUALITIES, *CONTROLS):
         assert _value(report, path) == pytest.approx(_value(shipped, path), abs=0.01), path
