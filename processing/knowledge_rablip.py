@@ -191,6 +191,15 @@ class QuestionExample:
         """Whether any accepted answer is known."""
         return bool(self.answers)
 
+    @property
+    def hops(self) -> list[list[str]]:
+        """Positive ids per search: those of `metadata["hops"]`, else all positives in one search.
+
+        A question without an answer has one empty list where it has no positives.
+        """
+        hops = self.metadata.get("hops")
+        return [list(hop) for hop in hops] if hops and self.answerable else [list(self.positive_ids)]
+
 
 def _has_text(value: str | None) -> bool:
     return value is not None and bool(value.strip())

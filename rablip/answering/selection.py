@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ..processing.knowledge_rablip import Modality
+from ..processing.second_search import expand_question
 from .types import Candidate, Selection
 
 __all__ = [
@@ -123,13 +124,10 @@ def second_hop_question(
     if not pictures:
         return None
     best = min(pictures, key=_rank)
-    title = " ".join((best.item.title or "").split())
     relevance = best.rerank_relevance
-    if not title or (threshold is not None and relevance is not None and relevance < threshold):
+    if threshold is not None and relevance is not None and relevance < threshold:
         return None
-    if title.casefold() in " ".join(question.split()).casefold():
-        return None
-    return f"{question} | {title}"
+    return expand_question(question, best.item.title)
 
 
 def choose_citations(ids: Sequence[str], relevance: Sequence[float], threshold: float) -> tuple[str, ...]:

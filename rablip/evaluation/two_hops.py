@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..processing.knowledge_rablip import KnowledgeItem, QuestionExample
-from .world_scoring import hops_of
+from ..processing.second_search import expand_question
 
 __all__ = ["SearchFunction", "rank_in_hops", "second_question"]
 
@@ -29,10 +29,7 @@ def second_question(question: str, ranking: Sequence[str], items: Mapping[str, K
     for item_id in ranking:
         item = items[item_id]
         if item.image is not None:
-            title = " ".join((item.title or "").split())
-            if not title or title.casefold() in " ".join(question.split()).casefold():
-                return None
-            return f"{question} | {title}"
+            return expand_question(question, item.title)
     return None
 
 
@@ -56,7 +53,7 @@ def rank_in_hops(
     rankings = [[ranking] for ranking in first([question.question for question in questions], range(len(questions)))]
     again: list[tuple[int, str]] = []
     for place, question in enumerate(questions):
-        if question.answerable and len(hops_of(question)) > 1:
+        if question.answerable and len(question.hops) > 1:
             expanded = second_question(question.question, rankings[place][0], items)
             if expanded is None:
                 rankings[place].append(rankings[place][0])

@@ -35,7 +35,6 @@ __all__ = [
     "accuracy_figures",
     "citation_figures",
     "gold_pairs",
-    "hops_of",
     "kind_of",
     "recall_figures",
 ]
@@ -86,12 +85,6 @@ def kind_of(question: QuestionExample) -> str:
     return str(question.metadata.get("kind") or question.category or "unknown")
 
 
-def hops_of(question: QuestionExample) -> list[list[str]]:
-    """Gold ids per search: `metadata["hops"]`, else all positive ids in the first."""
-    hops = question.metadata.get("hops")
-    return [list(hop) for hop in hops] if hops else [list(question.positive_ids)]
-
-
 def gold_pairs(questions: Sequence[QuestionExample], items: Mapping[str, KnowledgeItem]) -> list[GoldPair]:
     """All pairs of an answerable question and a gold item, in order.
 
@@ -108,7 +101,7 @@ def gold_pairs(questions: Sequence[QuestionExample], items: Mapping[str, Knowled
         if not question.answerable:
             continue
         unnamed = bool(question.metadata.get("visual_only")) or bool(question.images)
-        for hop, gold_ids in enumerate(hops_of(question)):
+        for hop, gold_ids in enumerate(question.hops):
             for gold_id in gold_ids:
                 if gold_id not in items:
                     raise ValueError(f"Gold item {gold_id!r} of question {question.id!r} is not a knowledge item.")

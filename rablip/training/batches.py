@@ -58,10 +58,7 @@ def make_retriever_batch(
         CandidateExample(question=question, candidates=(item,), relevance=(1.0,)) for question, item in descriptions
     ]
     for example in draw_questions(pool, generator, num_questions, answerable_only=True):
-        hop = int(generator.integers(len(pool.hops(example))))
-        positive = choose_distinct(generator, pool.hops(example)[hop], 1)
-        negatives = sample_negatives(pool, example, generator, negatives_per_question, hop=hop)
-        rows.append(_label(pool, example, hop, positive, negatives))
+        rows.append(_draw_row(pool, example, generator, 1 + negatives_per_question, max_positives=1))
     collator = RetrieverCollator(
         processor, generator=generator, features=pool.stack_features, question_features=pool.stack_features
     )
@@ -88,14 +85,10 @@ def make_reranker_batch(
     Returns:
         Inputs of `RablipReranker.forward` with `relevance_labels (num_pairs,)`.
     """
-    rows = []
-    for example in draw_questions(pool, generator, num_questions):
-        hops = pool.hops(example)
-        hop = int(generator.integers(len(hops)))
-        positives = choose_distinct(generator, hops[hop], candidates_per_question // 2)
-        count = candidates_per_question - len(positives)
-        negatives = sample_negatives(pool, example, generator, count, hop=hop)
-        rows.append(_label(pool, example, hop, positives, negatives))
+    rows = [
+        _draw_row(pool, example, generator, candidates_per_question, max_positives=candidates_per_question // 2)
+        for example in draw_questions(pool, generator, num_questions)
+    ]
     collator = RerankerCollator(
         processor, generator=generator, features=pool.stack_features, question_features=pool.stack_features
     )
@@ -148,14 +141,20 @@ def make_generator_batch(
     return collator(rows)
 
 
-def _label(
-    pool: TrainingPool, example: QuestionExample, hop: int, positives: Sequence[str], negatives: Sequence[str]
+def _draw_row(
+    pool: TrainingPool,
+    example: QuestionExample,
+    generator: np.random.Generator,
+    num_candidates: int,
+    *,
+    max_positives: int,
 ) -> CandidateExample:
-    question = dataclasses.replace(
-        example, question=pool.ask(example, hop), positive_ids=tuple(pool.hops(example)[hop])
-    )
+    """One of the searches that a question needs, with some of its positives and negatives up to `num_candidates`."""
+    hop = int(generator.integers(len(example.hops)))
+    positives = choose_distinct(generator, example.hops[hop], max_positives)
+    negatives = sample_negatives(pool, example, generator, num_candidates - len(positives), hop=hop)
     return CandidateExample(
-        question=question,
+        question=dataclasses.replace(example, question=pool.ask(example, hop), positive_ids=tuple(example.hops[hop])),
         candidates=tuple(pool.items[item] for item in (*positives, *negatives)),
         relevance=(1.0,) * len(positives) + (0.0,) * len(negatives),
     )

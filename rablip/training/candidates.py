@@ -59,7 +59,7 @@ def sample_negatives(
     Returns:
         At most `count` different ids, none of them a positive of any hop.
     """
-    forbidden = {item for positives in pool.hops(example) for item in positives} | set(example.positive_ids)
+    forbidden = {item for positives in example.hops for item in positives} | set(example.positive_ids)
     mined = [item for item in pool.mined.get((example.id, hop), []) if item not in forbidden]
     given = [item for item in example.negative_ids if item not in forbidden]
     all_ids = list(pool.items)
@@ -106,14 +106,14 @@ def sample_candidates(
     Returns:
         [`CandidateSet`]; empty with small probability.
     """
-    needed = list(dict.fromkeys(item for hop in pool.hops(example) for item in hop))
+    needed = list(dict.fromkeys(item for hop in example.hops for item in hop))
     shows_positives = bool(needed) and generator.random() < positive_rate
     positives = needed if shows_positives else []
     weights = np.asarray(num_negatives_weights, dtype=float)
     count = int(generator.choice(len(weights), p=weights / weights.sum()))
     if not shows_positives:
         count += 1 if generator.random() < 0.9 else 0
-    last_hop = len(pool.hops(example)) - 1
+    last_hop = len(example.hops) - 1
     hop = last_hop if generator.random() < 0.5 else 0
     negatives = sample_negatives(pool, example, generator, min(count, max_candidates - len(positives)), hop=hop)
     if needed and not shows_positives and last_hop and generator.random() < 0.5:

@@ -32,7 +32,7 @@ def fit_reranker(
     for example in pool.examples:
         # A later hop's item is neither right nor wrong for the first search: the question alone cannot tell.
         later = set(example.positive_ids)
-        for hop, positives in enumerate(pool.hops(example)):
+        for hop, positives in enumerate(example.hops):
             for item in pool.mined[example.id, hop][:k]:
                 if item in positives or item not in later:
                     pairs.append((example, hop, item, float(item in positives)))

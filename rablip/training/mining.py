@@ -45,7 +45,7 @@ def retrieve_candidates(
     retriever.eval()
     ids = list(pool.items)
     embeddings = encode_pool_items(retriever, processor, pool, batch_size=batch_size)
-    searches = [(example, hop) for example in pool.examples for hop in range(len(pool.hops(example)))]
+    searches = [(example, hop) for example in pool.examples for hop in range(len(example.hops))]
     found: dict[tuple[str, int], list[str]] = {}
     for start in range(0, len(searches), batch_size):
         batch = searches[start : start + batch_size]
@@ -70,7 +70,7 @@ def mine_candidates(retriever: Any, processor: Any, pool: TrainingPool, *, k: in
     for example in pool.examples:
         if not example.answerable:
             continue
-        for hop, positives in enumerate(pool.hops(example)):
+        for hop, positives in enumerate(example.hops):
             hits += len(set(positives) & set(pool.mined[example.id, hop][:5]))
             total += len(set(positives))
     return hits / max(total, 1)

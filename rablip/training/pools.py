@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ..processing.knowledge_rablip import KnowledgeItem, QuestionExample
+from ..processing.second_search import expand_question
 
 
 @dataclass
@@ -38,20 +39,11 @@ class TrainingPool:
         """Features `(num_keys, num_image_tokens, vision_hidden_size)` of several pictures."""
         return torch.stack([self.features[key] for key in keys])
 
-    def hops(self, example: QuestionExample) -> list[list[str]]:
-        """Positive ids per search: one list for a single-hop question, two where a second search is needed.
-
-        An unanswerable question has one empty list.
-        """
-        hops = example.metadata.get("hops")
-        return [list(hop) for hop in hops] if hops and example.answerable else [list(example.positive_ids)]
-
     def ask(self, example: QuestionExample, hop: int) -> str:
         """The question of a search: the second one adds the title of the picture found by the first."""
         if hop == 0:
             return example.question
-        title = self.items[self.hops(example)[0][0]].title
-        return f"{example.question} | {title}"
+        return expand_question(example.question, self.items[example.hops[0][0]].title) or example.question
 
 
 __all__ = ["TrainingPool"]

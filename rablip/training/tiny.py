@@ -22,10 +22,11 @@ from transformers.utils import logging
 
 from ..configuration.configuration_rablip import RablipConfig, RablipRerankerConfig, RablipRetrieverConfig
 from ..modeling_rablip import RablipForConditionalGeneration, RablipReranker, RablipRetriever
-from ..processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
+from ..processing.knowledge_rablip import KnowledgeItem, QuestionExample
 from ..world import WORLD_VERSION, make_pretraining_split, make_reading_rows, make_world
 from .adapters import add_lora
 from .batches import make_generator_batch, make_reranker_batch, make_retriever_batch
+from .features import encode_pictures
 from .fitting import fit_generator, fit_reranker
 from .mining import mine_candidates
 from .pools import TrainingPool
@@ -210,18 +211,12 @@ class TinyTraining:
     def _described_pictures(self, base: Any) -> list[tuple[QuestionExample, KnowledgeItem, torch.Tensor]]:
         """Pictures of the pre-training split as knowledge items without a caption, with their descriptions."""
         rows = self.pretraining[: self.recipe.scaled(4000, minimum=32)]
-        pixels = render_pixels(self.processor.image_processor, [row.image for row in rows])
+        features = encode_pictures(base, self.processor.image_processor, {row.id: row.image for row in rows})
         described = []
-        with torch.no_grad():
-            for start in range(0, len(rows), 256):
-                features = base.encode_images(pixels[start : start + 256].float())[:, 0]
-                for number, row in enumerate(rows[start : start + 256], start=start):
-                    key = f"described-{number}"
-                    item = KnowledgeItem(id=key, image=ImageRef(path=key))
-                    question = QuestionExample(
-                        id=key, question=row.descriptions[number % len(row.descriptions)], positive_ids=(key,)
-                    )
-                    described.append((question, item, features[number - start].clone()))
+        for number, row in enumerate(rows):
+            text = row.descriptions[number % len(row.descriptions)]
+            question = QuestionExample(id=row.id, question=text, positive_ids=(row.id,))
+            described.append((question, KnowledgeItem(id=row.id, image=row.image), features[row.id]))
         return described
 
     def train_reranker(self, base: Any, retriever: RablipRetriever) -> RablipReranker:

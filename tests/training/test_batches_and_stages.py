@@ -126,9 +126,7 @@ def test_mining_and_fitting_write_what_they_found(
     assert 0.0 <= recall <= 1.0
     assert all(len(found) == len(set(found)) == 4 for found in pool.mined.values())
     hops = {key for key in pool.mined if key[1] == 1}
-    assert {question for question, _ in hops} == {
-        example.id for example in pool.examples if len(pool.hops(example)) == 2
-    }
+    assert {question for question, _ in hops} == {example.id for example in pool.examples if len(example.hops) == 2}
     reranker = make_reranker()
     fitted = fit_reranker(reranker, retriever_processor, pool, k=4)
     assert reranker.config.relevance_threshold == fitted["relevance_threshold"]

@@ -42,7 +42,7 @@ def test_the_number_of_relevant_candidates_runs_from_none_to_all(pool: TrainingP
         shown = sample_candidates(pool, example, generator, max_candidates=4, max_pictures=4)
         assert len(shown.ids) == len(set(shown.ids)) <= 4
         seen[int(sum(shown.relevance)), len(shown.ids)] += 1
-        positives = {item for hop in pool.hops(example) for item in hop}
+        positives = {item for hop in example.hops for item in hop}
         relevant = {item for item, label in zip(shown.ids, shown.relevance, strict=True) if label}
         assert relevant in (set(), positives)
         assert shown.answerable == (bool(positives) and relevant == positives)
@@ -53,11 +53,11 @@ def test_the_number_of_relevant_candidates_runs_from_none_to_all(pool: TrainingP
 
 def test_an_answer_is_never_to_be_learned_without_what_it_needs(pool: TrainingPool) -> None:
     generator = np.random.default_rng(2)
-    two_hops = [example for example in pool.examples if len(pool.hops(example)) == 2]
+    two_hops = [example for example in pool.examples if len(example.hops) == 2]
     partial = 0
     for example in two_hops * 20:
         shown = sample_candidates(pool, example, generator, max_candidates=4, max_pictures=4)
-        first = pool.hops(example)[0][0]
+        first = example.hops[0][0]
         if first in shown.ids and not shown.answerable:
             partial += 1
             assert not any(shown.relevance)
@@ -66,7 +66,7 @@ def test_an_answer_is_never_to_be_learned_without_what_it_needs(pool: TrainingPo
 
 def test_negatives_are_no_positive_of_any_hop_and_come_from_every_source(pool: TrainingPool) -> None:
     generator = np.random.default_rng(3)
-    example = next(example for example in pool.examples if len(pool.hops(example)) == 2)
+    example = next(example for example in pool.examples if len(example.hops) == 2)
     mined = [*example.positive_ids, *list(pool.items)[:3]]
     pool.mined[example.id, 1] = mined
     seen = Counter()
