@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -72,7 +73,7 @@ class RandomRanker:
         return [[self.ids[i] for i in self._rng.choice(len(self.ids), size, replace=False)] for _ in questions]
 
 
-class _LexicalRanker:
+class _LexicalRanker(ABC):
     """Shared by the two lexical rankers: ties are broken by a seeded order, never by the order of the items."""
 
     def __init__(self, items: Sequence[KnowledgeItem], *, seed: int) -> None:
@@ -81,11 +82,13 @@ class _LexicalRanker:
         self.ids = [item.id for item in shuffled]
         self._build([lexical_tokens(searchable_text(item)) for item in shuffled])
 
+    @abstractmethod
     def _build(self, documents: list[list[str]]) -> None:
-        raise NotImplementedError
+        """Index the tokens of every item."""
 
+    @abstractmethod
     def _scores(self, tokens: list[str]) -> npt.NDArray[np.float32]:
-        raise NotImplementedError
+        """Scores `(num_items,)` of a question's tokens."""
 
     def rank(self, questions: Sequence[str], k: int) -> list[list[str]]:
         """Ids of the best `k` items per question; items that share no word come last, in seeded order."""
