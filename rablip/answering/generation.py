@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from ..processing.knowledge_rablip import KnowledgeItem
 from .composition import compose_answer, count_disagreements, describe_evidence, judge_relevance, withhold
 from .features import Part
-from .inference import GeneratorRow, generate_answers, generate_references, judge_evidence
+from .inference import GeneratorRow, generate_answers, generate_references, judge_evidence, prepare_rows
 from .pictures import ItemPictures, without_picture
-from .selection import fit_pictures
+from .selection import choose_readable, fit_pictures, renumber_references
 from .types import AbstainReason, Answer, AnswerSettings, Candidate, Selection
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["answer_rows", "show_evidence", "withhold_rows"]
 
@@ -70,7 +74,7 @@ def answer_rows(
     *,
     force: bool = False,
 ) -> list[Answer]:
-    """Judges the evidence of each row, then writes the answers of those that are not withheld.
+    """Judges the evidence of each row, then writes the answers of those that are not withheld from what it will cite.
 
     Args:
         generator: the generator.
@@ -88,11 +92,17 @@ def answer_rows(
     asked = [position for position, row in enumerate(rows) if row.items or force]
     if not asked:
         return answers
-    relevance, truncated, inputs = judge_evidence(generator, [rows[position] for position in asked])
+    judged = [rows[position] for position in asked]
+    relevance, truncated, inputs = judge_evidence(generator, judged)
     reasons = [None if force else judge_relevance(values, abstain_threshold) for values in relevance]
-    writing = [number for number, reason in enumerate(reasons) if reason is None]
-    generation = {"max_new_tokens": settings.max_new_tokens, **settings.generation}
-    texts = dict(zip(writing, generate_answers(generator, inputs, writing, **generation), strict=True))
+    # What an answer is written from: 0 lets every shown item pass.
+    threshold = citation_threshold if settings.answer_from_cited else 0.0
+    readable = {
+        number: choose_readable(relevance[number], threshold)
+        for number, reason in enumerate(reasons)
+        if reason is None
+    }
+    texts = _write_answers(generator, judged, inputs, readable, settings)
     for number, position in enumerate(asked):
         selection, reason = selections[position], reasons[number]
         evidence = describe_evidence(selection, relevance[number])
@@ -118,6 +128,30 @@ def answer_rows(
     if settings.check_references:
         _check_references(generator, rows, answers, settings, citation_threshold)
     return answers
+
+
+def _write_answers(
+    generator: Part,
+    rows: Sequence[GeneratorRow],
+    inputs: Mapping[str, torch.Tensor],
+    readable: Mapping[int, Sequence[int]],
+    settings: AnswerSettings,
+) -> dict[int, str]:
+    """The answers of the rows in `readable`, each from the evidence at the positions given there.
+
+    A small language model that knows which of several items is relevant may still read the answer from another; what
+    is not before it cannot mislead it. Rows that keep all they showed need no second preparation.
+    """
+    generation = {"max_new_tokens": settings.max_new_tokens, **settings.generation}
+    whole = [number for number, kept in readable.items() if len(kept) == len(rows[number].items)]
+    texts = dict(zip(whole, generate_answers(generator, inputs, whole, **generation), strict=True))
+    narrowed = [number for number in readable if number not in texts]
+    if narrowed:
+        fewer, _ = prepare_rows(generator, [rows[number].narrow(readable[number]) for number in narrowed])
+        written = generate_answers(generator, fewer, range(len(narrowed)), **generation)
+        for number, text in zip(narrowed, written, strict=True):
+            texts[number] = renumber_references(text, readable[number], len(rows[number].items))
+    return texts
 
 
 def withhold_rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = [
     "generate_answers",
     "generate_references",
     "judge_evidence",
+    "prepare_rows",
     "score_pairs",
 ]
 
@@ -45,6 +46,14 @@ class GeneratorRow:
     items: tuple[KnowledgeItem, ...]
     pictures: tuple[Image.Image | None, ...]
     question_images: tuple[Image.Image, ...] = ()
+
+    def narrow(self, kept: Sequence[int]) -> GeneratorRow:
+        """The row with the evidence at the positions `kept` only."""
+        return replace(
+            self,
+            items=tuple(self.items[position] for position in kept),
+            pictures=tuple(self.pictures[position] for position in kept),
+        )
 
 
 def encode_questions(
@@ -103,6 +112,11 @@ def score_pairs(
     return scores
 
 
+def prepare_rows(generator: Part, rows: Sequence[GeneratorRow]) -> tuple[dict[str, torch.Tensor], list[bool]]:
+    """The model inputs that answer the rows, which `generate_answers` takes, and whether each row was cut."""
+    return _prepare(_process(generator, rows), generator.model)
+
+
 def judge_evidence(
     generator: Part, rows: Sequence[GeneratorRow]
 ) -> tuple[list[list[float]], list[bool], dict[str, torch.Tensor]]:
@@ -112,7 +126,7 @@ def judge_evidence(
         One list of probabilities per row, as long as its evidence; whether each row was cut; the model inputs, which
         `generate_answers` takes.
     """
-    inputs, truncated = _prepare(_process(generator, rows), generator.model)
+    inputs, truncated = prepare_rows(generator, rows)
     relevance: list[list[float]] = [[] for _ in rows]
     if any(row.items for row in rows):
         with torch.inference_mode():

@@ -141,6 +141,35 @@ def choose_citations(ids: Sequence[str], relevance: Sequence[float], threshold: 
     return tuple(ids[position] for position in order if relevance[position] >= threshold)
 
 
+def choose_readable(relevance: Sequence[float], threshold: float) -> list[int]:
+    """Positions of the evidence that an answer is written from: what will be cited, or all where nothing will be.
+
+    Example:
+        >>> choose_readable([0.6, 0.1, 0.9], 0.5), choose_readable([0.2, 0.1], 0.5)
+        ([0, 2], [0, 1])
+    """
+    reached = [position for position, value in enumerate(relevance) if value >= threshold]
+    return reached or list(range(len(relevance)))
+
+
+def renumber_references(text: str, kept: Sequence[int], num_references: int) -> str:
+    """Turns the numbers that a text gives the evidence at the positions `kept` into those of all that was shown.
+
+    A number that names none of the kept ones is moved past `num_references`, so that it stays an invented one.
+
+    Example:
+        >>> renumber_references("in 1889 [1], by Marlow [2] [3]", [0, 2], 3)
+        'in 1889 [1], by Marlow [3] [6]'
+    """
+
+    def move(match: re.Match[str]) -> str:
+        number = int(match[2])
+        moved = kept[number - 1] + 1 if 1 <= number <= len(kept) else num_references + number
+        return match[0].replace(match[2], str(moved))
+
+    return _REFERENCE.sub(move, text)
+
+
 def drop_invented_references(text: str, num_references: int) -> tuple[str, int]:
     """Removes reference marks that name no shown evidence from an answer, and counts them.
 

@@ -58,6 +58,8 @@ class AnswerSettings:
             `config.citation_threshold`.
         abstain_threshold: when no evidence reaches this generator probability the answer is withheld; None: the
             generator's `config.abstain_threshold`.
+        answer_from_cited: whether an answer is written from the evidence that reaches the citation threshold alone
+            (from all where none does); False: from all that is shown.
         second_hop_images: whether the second search sees the picture of the question again, as it does in training.
         check_references: also ask the generator in words which references are relevant, and count where its list
             disagrees with its relevance scores. Costs a second generation.
@@ -80,6 +82,7 @@ class AnswerSettings:
     relevance_threshold: float | None = None
     citation_threshold: float | None = None
     abstain_threshold: float | None = None
+    answer_from_cited: bool = True
     second_hop_images: bool = True
     check_references: bool = False
     abstain_text: str = "The knowledge base does not hold the answer."
