@@ -308,6 +308,7 @@ class RablipConfig(_RablipTrunkConfig):
     Args:
         text_config (`dict` or config): the language model, encoder-decoder (T5 family) or decoder-only.
         image_token_index (`int`, *optional*): id of the placeholder token that the projected queries replace.
+        matching_dim (`int`, defaults to 256): dimension in which question and candidates are compared.
         relevance_temperature (`float`, defaults to 1.0): divisor of the relevance logits, fitted on validation data.
         citation_threshold (`float`, defaults to 0.5): relevance from which shown evidence is cited.
         abstain_threshold (`float`, defaults to 0.5): the model abstains when no evidence reaches this relevance.
@@ -326,6 +327,7 @@ class RablipConfig(_RablipTrunkConfig):
 
     text_config: dict | PreTrainedConfig | None = None
     image_token_index: int | None = None
+    matching_dim: int = 256
     relevance_temperature: float = 1.0
     citation_threshold: float = 0.5
     abstain_threshold: float = 0.5
@@ -337,6 +339,7 @@ class RablipConfig(_RablipTrunkConfig):
 
     def validate_calibration(self) -> None:
         """The temperature is a divisor, the thresholds are probabilities, the loss weight is not negative."""
+        _require_positive(self, "matching_dim")
         if self.relevance_temperature <= 0:
             raise ValueError(f"`relevance_temperature` must be positive, got {self.relevance_temperature}.")
         for name in ("citation_threshold", "abstain_threshold"):

@@ -137,15 +137,19 @@ class RablipPooler(nn.Module):
 
         Args:
             hidden_states (`torch.Tensor` of shape `(batch_size, seq_len, hidden_size)`): states.
-            attention_mask (`torch.Tensor` of shape `(batch_size, seq_len)`): 1 = keep.
+            attention_mask (`torch.Tensor` of shape `(batch_size, seq_len)`): 1 = keep; or, to pool several parts of a
+                sequence, of shape `(batch_size, num_parts, seq_len)`.
 
         Returns:
-            `torch.Tensor` of shape `(batch_size, hidden_size)`.
+            `torch.Tensor` of shape `(batch_size, hidden_size)`, or `(batch_size, num_parts, hidden_size)`; a part
+            without any token gives the plain mean.
         """
         logits = self.token_weight(hidden_states).squeeze(-1).float()
+        if attention_mask.dim() == 3:
+            logits = logits.unsqueeze(1)
         logits = logits.masked_fill(attention_mask == 0, torch.finfo(logits.dtype).min)
         weights = logits.softmax(dim=-1).to(hidden_states.dtype)
-        return torch.einsum("bs,bsh->bh", weights, hidden_states)
+        return torch.einsum("b...s,bsh->b...h", weights, hidden_states)
 
 
 __all__ = ["RablipFusion", "RablipFusionAttention", "RablipFusionLayer", "RablipPooler"]

@@ -13,7 +13,9 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, Generation
 from transformers.utils import ModelOutput, logging
 
 from ..configuration.configuration_rablip import RablipConfig
+from .fusion_rablip import RablipPooler
 from .losses_rablip import language_modeling_loss, relevance_loss
+from .matching_rablip import RablipMatchingHead
 from .modeling_rablip_base import RablipPreTrainedModel
 
 logger = logging.get_logger(__name__)
@@ -25,10 +27,12 @@ _TRAINING_ONLY_INPUTS = (
     "relevance_labels",
     "reference_positions",
     "candidate_mask",
+    "segment_ids",
     "askg_input_ids",
     "askg_attention_mask",
     "askg_labels",
     "askg_reference_positions",
+    "askg_segment_ids",
     "decoder_input_ids",
 )
 
@@ -66,8 +70,9 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
     r"""
     Generator of RA-BLIP: the Q-Former reads all evidence pictures under the question and captions, the fused query
     outputs become the prefix of a frozen language model (encoder-decoder or decoder-only), which answers from the
-    numbered references in its prompt. A head on the language model's states at each reference marker gives the
-    relevance of every candidate in the same pass.
+    numbered references in its prompt. The relevance of every candidate comes from the same pass: a head reads the
+    language model's state at the candidate's reference marker, and, where the prompt's parts are known
+    (`segment_ids`), another compares the states over the candidate with those over the question.
 
     Example:
 
@@ -106,6 +111,9 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         text_hidden_size = config.text_config.hidden_size
         self.language_projection = nn.Linear(config.qformer_config.hidden_size, text_hidden_size)
         self.relevance_head = nn.Linear(text_hidden_size, 1)
+        self.segment_pooler = RablipPooler(text_hidden_size)
+        self.matching_projection = nn.Linear(text_hidden_size, config.matching_dim)
+        self.matching_head = RablipMatchingHead(config.matching_dim, config.matching_dim)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -133,7 +141,7 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         return self.language_model.get_decoder()
 
     def freeze_language_model(self) -> None:
-        """Freeze the language model; the Q-Former, fusion, projection and relevance head stay trainable."""
+        """Freeze the language model; the Q-Former, fusion, projection and relevance heads stay trainable."""
         self.language_model.requires_grad_(False)
 
     def half(self) -> RablipForConditionalGeneration:
@@ -228,14 +236,23 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         return language_modeling_loss(logits, labels)
 
     def _read_relevance(
-        self, states: torch.Tensor, reference_positions: torch.Tensor, candidate_mask: torch.Tensor | None
+        self,
+        states: torch.Tensor,
+        reference_positions: torch.Tensor,
+        candidate_mask: torch.Tensor | None,
+        segment_ids: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Logits (batch_size, num_candidates) at the reference markers."""
+        """Logits (batch_size, num_candidates): each candidate's marker, and its states against the question's."""
         if candidate_mask is None:
             candidate_mask = reference_positions >= 0
         index = reference_positions.clamp(min=0).unsqueeze(-1).expand(-1, -1, states.shape[-1])
-        logits = self.relevance_head(states.gather(1, index)).squeeze(-1).float()
-        return logits.masked_fill(candidate_mask == 0, _NO_CANDIDATE_LOGIT)
+        logits = self.relevance_head(states.gather(1, index)).squeeze(-1)
+        if segment_ids is not None:
+            numbers = torch.arange(1, 2 + reference_positions.shape[1], device=states.device)
+            parts = self.segment_pooler(states, segment_ids[:, None] == numbers[:, None])
+            vectors = self.matching_projection(parts)
+            logits = logits + self.matching_head(vectors[:, :1], vectors[:, 1:])
+        return logits.float().masked_fill(candidate_mask == 0, _NO_CANDIDATE_LOGIT)
 
     def forward(
         self,
@@ -249,12 +266,14 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         image_mask: torch.Tensor | None = None,
         reference_positions: torch.Tensor | None = None,
         candidate_mask: torch.Tensor | None = None,
+        segment_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         relevance_labels: torch.Tensor | None = None,
         askg_input_ids: torch.Tensor | None = None,
         askg_attention_mask: torch.Tensor | None = None,
         askg_labels: torch.Tensor | None = None,
         askg_reference_positions: torch.Tensor | None = None,
+        askg_segment_ids: torch.Tensor | None = None,
     ) -> RablipOutput:
         """One pass over the question-answering prompt and, where given, one over the ASKG prompt.
 
@@ -276,11 +295,14 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
                 of each candidate's closing reference marker.
             candidate_mask (`torch.LongTensor` of shape `(batch_size, num_candidates)`, *optional*): 1 = a candidate;
                 by default where the position is not negative.
+            segment_ids (`torch.LongTensor` of shape `(batch_size, prompt_len)`, *optional*): which part of the prompt
+                a token belongs to: 1 the question, 1 + *i* the *i*-th candidate, 0 anything else. Without it only
+                the markers are read.
             labels (`torch.LongTensor` of shape `(batch_size, target_len)`, *optional*): answers; -100 ignored.
             relevance_labels (`torch.FloatTensor` of shape `(batch_size, num_candidates)`, *optional*): 1 relevant,
                 0 not, -100 ignored.
-            askg_input_ids, askg_attention_mask, askg_labels, askg_reference_positions (*optional*): the ASKG prompt
-                of the same rows, its target (the list of relevant references) and its markers.
+            askg_input_ids, askg_attention_mask, askg_labels, askg_reference_positions, askg_segment_ids (*optional*):
+                the ASKG prompt of the same rows, its target (the list of relevant references), its markers and parts.
 
         Returns:
             [`RablipOutput`].
@@ -302,7 +324,7 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         relevance_logits = None
         relevance_losses = []
         if reference_positions is not None:
-            relevance_logits = self._read_relevance(states, reference_positions, candidate_mask)
+            relevance_logits = self._read_relevance(states, reference_positions, candidate_mask, segment_ids)
             if relevance_labels is not None:
                 relevance_losses.append(relevance_loss(relevance_logits, relevance_labels))
 
@@ -316,7 +338,9 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
             if askg_labels is not None and askg_logits is not None:
                 askg_terms.append(self._language_loss(askg_logits, askg_labels))
             if askg_reference_positions is not None and relevance_labels is not None:
-                askg_relevance_logits = self._read_relevance(askg_states, askg_reference_positions, candidate_mask)
+                askg_relevance_logits = self._read_relevance(
+                    askg_states, askg_reference_positions, candidate_mask, askg_segment_ids
+                )
                 relevance_losses.append(relevance_loss(askg_relevance_logits, relevance_labels))
 
         mean_relevance_loss = torch.stack(relevance_losses).mean() if relevance_losses else None

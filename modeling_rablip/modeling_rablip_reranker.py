@@ -12,8 +12,8 @@ from transformers.utils import ModelOutput
 from ..configuration.configuration_rablip import RablipRerankerConfig
 from .fusion_rablip import RablipPooler
 from .losses_rablip import relevance_loss
+from .matching_rablip import RablipMatchingHead
 from .modeling_rablip_base import RablipPreTrainedModel
-from .visual_extraction_rablip import start_at_zero
 
 
 @dataclass
@@ -31,35 +31,14 @@ class RablipRerankerOutput(ModelOutput):
     relevance_logits: torch.FloatTensor | None = None
 
 
-class RablipMatchingHead(nn.Module):
-    """A logit from how two vectors agree, feature by feature; 0 until it is trained.
-
-    Args:
-        embedding_dim: size of the two vectors.
-        hidden_size: width of the hidden layer.
-    """
-
-    def __init__(self, embedding_dim: int, hidden_size: int) -> None:
-        super().__init__()
-        self.dense = nn.Linear(2 * embedding_dim, hidden_size)
-        self.output = start_at_zero(nn.Linear(hidden_size, 1))
-
-    def forward(self, question: torch.Tensor, candidate: torch.Tensor) -> torch.Tensor:
-        """Two `(batch_size, embedding_dim)` vectors to `(batch_size,)` logits."""
-        scale = question.shape[-1] ** 0.5
-        question = nn.functional.normalize(question, dim=-1) * scale
-        candidate = nn.functional.normalize(candidate, dim=-1) * scale
-        agreement = torch.cat([question * candidate, (question - candidate).abs()], dim=-1)
-        return self.output(nn.functional.gelu(self.dense(agreement))).squeeze(-1)
-
-
 class RablipReranker(RablipPreTrainedModel):
     r"""
-    Relevance classifier over (question, candidate) pairs: the question and the candidate's text instruct the Q-Former
-    while it looks at the candidate's picture (and the question's), and the fusion module mixes both. A pooled state
-    gives one logit; where the question's tokens are known (`question_mask`), question and candidate are also pooled
-    apart, projected as the retriever projects them, and compared feature by feature. The classifier decides which and
-    how many candidates become evidence, not only their order.
+    Relevance classifier over (question, candidate) pairs, from two views of the same trunk. Jointly: the question and
+    the candidate's text instruct the Q-Former while it looks at the candidate's picture (and the question's); a pooled
+    state gives a logit. Apart, where their texts are given (`question_input_ids`, `knowledge_input_ids`): question and
+    candidate are embedded each with its own pictures, exactly as the retriever embeds them, and compared feature by
+    feature; this logit is added. The classifier decides which and how many candidates become evidence, not only their
+    order.
 
     Example:
 
@@ -94,12 +73,16 @@ class RablipReranker(RablipPreTrainedModel):
         self.matching_head = RablipMatchingHead(config.matching_dim, hidden_size)
         self.post_init()
 
-    def _match(self, states: torch.Tensor, mask: torch.Tensor, question_mask: torch.Tensor) -> torch.Tensor:
-        """Logits `(batch_size,)` from the question's states against all others (candidate's words, query outputs)."""
-        num_queries = states.shape[1] - question_mask.shape[1]
-        of_question = nn.functional.pad(question_mask.to(mask.dtype), (num_queries, 0)) * mask
-        pooled = (self.pooler(states, part) for part in (of_question, mask - of_question))
-        return self.matching_head(*(self.retrieval_projection(vector) for vector in pooled))
+    def _embed(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        image_embeds: torch.Tensor | None,
+        image_mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Pooled and projected vectors `(batch_size, matching_dim)` of texts with their pictures."""
+        extracted = self.extract(input_ids, attention_mask, image_embeds=image_embeds, image_mask=image_mask)
+        return self.retrieval_projection(self.pooler(extracted.hidden_states, extracted.attention_mask))
 
     def forward(
         self,
@@ -109,7 +92,11 @@ class RablipReranker(RablipPreTrainedModel):
         pixel_values: torch.Tensor | None = None,
         image_embeds: torch.Tensor | None = None,
         image_mask: torch.Tensor | None = None,
-        question_mask: torch.Tensor | None = None,
+        question_input_ids: torch.Tensor | None = None,
+        question_attention_mask: torch.Tensor | None = None,
+        question_image_mask: torch.Tensor | None = None,
+        knowledge_input_ids: torch.Tensor | None = None,
+        knowledge_attention_mask: torch.Tensor | None = None,
         relevance_labels: torch.Tensor | None = None,
     ) -> RablipRerankerOutput:
         """Judge pairs.
@@ -117,18 +104,35 @@ class RablipReranker(RablipPreTrainedModel):
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, seq_len)`): Q-Former tokens of question and item.
             attention_mask (`torch.LongTensor` of shape `(batch_size, seq_len)`, *optional*): 1 = keep.
-            pixel_values (`torch.FloatTensor` of shape `(batch_size, num_images, 3, height, width)`, *optional*).
+            pixel_values (`torch.FloatTensor` of shape `(batch_size, num_images, 3, height, width)`, *optional*): the
+                question's pictures, then the candidate's.
             image_embeds (`torch.FloatTensor` of shape `(batch_size, num_images, num_image_tokens,
                 vision_hidden_size)`, *optional*): features of the frozen tower instead of pictures.
             image_mask (`torch.LongTensor` of shape `(batch_size, num_images)`, *optional*): 1 = a picture.
-            question_mask (`torch.LongTensor` of shape `(batch_size, seq_len)`, *optional*): 1 = a token of the
-                question; without it question and candidate are not compared apart.
+            question_input_ids (`torch.LongTensor` of shape `(batch_size, question_len)`, *optional*): Q-Former tokens
+                of the question alone, as the retriever reads it; likewise `question_attention_mask`. Without them
+                question and candidate are not compared apart.
+            question_image_mask (`torch.LongTensor` of shape `(batch_size, num_images)`, *optional*): 1 = a picture of
+                the question; without it every picture is the candidate's.
+            knowledge_input_ids (`torch.LongTensor` of shape `(batch_size, knowledge_len)`, *optional*): Q-Former
+                tokens of the candidate alone; likewise `knowledge_attention_mask`. Given with `question_input_ids`.
             relevance_labels (`torch.FloatTensor` of shape `(batch_size,)`, *optional*): 1 relevant, 0 not,
                 -100 ignored.
 
         Returns:
             [`RablipRerankerOutput`].
+
+        Raises:
+            ValueError: only one of `question_input_ids` and `knowledge_input_ids` is given, or pictures in two forms.
         """
+        if (question_input_ids is None) != (knowledge_input_ids is None):
+            raise ValueError(
+                "Got only one of `question_input_ids` and `knowledge_input_ids`; the re-ranker compares both. Give "
+                "both, as `process_pairs` does, or neither."
+            )
+        if pixel_values is not None and image_embeds is None:
+            # Once for all three passes.
+            image_embeds, pixel_values = self.encode_images(pixel_values, image_mask), None
         extracted = self.extract(
             input_ids,
             attention_mask,
@@ -138,10 +142,11 @@ class RablipReranker(RablipPreTrainedModel):
         )
         pooled = self.pooler(extracted.hidden_states, extracted.attention_mask)
         relevance_logits = self.relevance_head(pooled).squeeze(-1)
-        if question_mask is not None:
-            relevance_logits = relevance_logits + self._match(
-                extracted.hidden_states, extracted.attention_mask, question_mask
-            )
+        if question_input_ids is not None and knowledge_input_ids is not None:
+            of_question, of_candidate = _split_pictures(image_embeds, image_mask, question_image_mask)
+            question = self._embed(question_input_ids, question_attention_mask, *of_question)
+            candidate = self._embed(knowledge_input_ids, knowledge_attention_mask, *of_candidate)
+            relevance_logits = relevance_logits + self.matching_head(question, candidate)
         loss = None if relevance_labels is None else relevance_loss(relevance_logits, relevance_labels)
         return RablipRerankerOutput(loss=loss, relevance_logits=relevance_logits)
 
@@ -159,4 +164,33 @@ class RablipReranker(RablipPreTrainedModel):
         return torch.sigmoid(logits / self.config.relevance_temperature)
 
 
-__all__ = ["RablipMatchingHead", "RablipReranker", "RablipRerankerOutput"]
+def _split_pictures(
+    image_embeds: torch.Tensor | None, image_mask: torch.Tensor | None, question_image_mask: torch.Tensor | None
+) -> tuple[tuple[torch.Tensor | None, torch.Tensor | None], tuple[torch.Tensor | None, torch.Tensor | None]]:
+    """Features and mask of the questions' pictures and of the candidates', each from the first slot on.
+
+    A side without any picture in the whole batch gives `(None, None)`, so that it costs what text costs.
+    """
+    if image_embeds is None:
+        return (None, None), (None, None)
+    if image_mask is None:
+        image_mask = torch.ones(image_embeds.shape[:2], dtype=torch.long, device=image_embeds.device)
+    if question_image_mask is None:
+        question_image_mask = torch.zeros_like(image_mask)
+    of_question = image_mask * question_image_mask
+    return _pack_slots(image_embeds, of_question), _pack_slots(image_embeds, image_mask - of_question)
+
+
+def _pack_slots(
+    image_embeds: torch.Tensor, image_mask: torch.Tensor
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """The marked pictures of every row in its first slots, as the retriever would get them."""
+    num_images = int(image_mask.sum(dim=1).max())
+    if num_images == 0:
+        return None, None
+    order = image_mask.argsort(dim=1, descending=True, stable=True)[:, :num_images]
+    packed = image_embeds.gather(1, order[:, :, None, None].expand(-1, -1, *image_embeds.shape[2:]))
+    return packed, image_mask.gather(1, order)
+
+
+__all__ = ["RablipReranker", "RablipRerankerOutput"]

@@ -135,13 +135,14 @@ class RablipProcessor(RablipProcessorMixin):
             prompt of a row with pictures and none in front of another;
             `qformer_input_ids`, `qformer_attention_mask` (batch_size, instruction_len);
             with candidates `reference_positions` (batch_size, num_candidates), the index in `input_ids` of each
-            candidate's closing marker, and `candidate_mask` (batch_size, num_candidates);
+            candidate's closing marker, `candidate_mask` (batch_size, num_candidates), and `segment_ids` (batch_size,
+            seq_len), 1 = the question's tokens, 1 + i = the i-th candidate's, 0 = others;
             with pictures `image_mask` and `pixel_values` or `image_embeds`, as in `RablipRetrieverProcessor`;
             with answers `labels`, -100 where nothing is to be learned: (batch_size, answer_len), or like `input_ids`
             with `causal_lm`, where the answer follows the prompt;
             with relevance `relevance_labels` (batch_size, num_candidates) float, -100 where there is no candidate;
-            with askg `askg_input_ids`, `askg_attention_mask`, with candidates `askg_reference_positions`, and with
-            relevance `askg_labels`;
+            with askg `askg_input_ids`, `askg_attention_mask`, with candidates `askg_reference_positions` and
+            `askg_segment_ids`, and with relevance `askg_labels`;
             on request `truncated` (batch_size,) bool: whether any text of the row was cut.
 
         Raises:
@@ -268,6 +269,7 @@ class RablipProcessor(RablipProcessorMixin):
             "image_mask",
             "reference_positions",
             "candidate_mask",
+            "segment_ids",
         ]
 
     def _add_pass(
@@ -314,6 +316,12 @@ class RablipProcessor(RablipProcessorMixin):
             data[f"{prefix}reference_positions"], _ = pad_rows(
                 [[start + i for i in prompt.positions] for start, prompt in zip(starts, prompts, strict=True)], 0
             )
+            # Image tokens in front and an answer behind belong to no part.
+            parts = [
+                [0] * number + prompt.segment_ids + [0] * (len(row) - number - len(prompt.segment_ids))
+                for number, prompt, row in zip(num_image_tokens, prompts, full, strict=True)
+            ]
+            data[f"{prefix}segment_ids"], _ = pad_rows(parts, 0, side)
         return truncated
 
     def _check_answers(

@@ -20,7 +20,7 @@ from .batching_rablip import (
 )
 from .knowledge_rablip import KnowledgeItem
 from .processing_rablip_base import RablipProcessorMixin
-from .prompts_rablip import build_reranker_text, format_knowledge_item, format_question, neutralize_markers
+from .prompts_rablip import build_reranker_text, format_knowledge_item, neutralize_markers
 
 __all__ = ["RablipRetrieverProcessor"]
 
@@ -155,8 +155,11 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
             strict: whether a text that would be cut is an error.
 
         Returns:
-            As `process_questions`, and `question_mask` (num_pairs, seq_len) long, 1 = a token of the question. Where
-            a pair is too long, the candidate is cut before the question is.
+            As `process_questions` for the joint texts (where a pair is too long, the candidate is cut before the
+            question is), and each side alone as the retriever reads it: `question_input_ids`,
+            `question_attention_mask` (num_pairs, question_len), `knowledge_input_ids`, `knowledge_attention_mask`
+            (num_pairs, knowledge_len); with pictures `question_image_mask` (num_pairs, num_images), 1 = a picture of
+            the question. All long.
 
         Raises:
             ValueError: also when there are not as many candidates as questions.
@@ -183,22 +186,19 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
             texts = self._pair_texts(questions, items, of_questions, of_items)
             rows, _ = encode_texts(self.qformer_tokenizer, texts, limit)
         pictures = [[*first, *second] for first, second in zip(of_questions, of_items, strict=True)]
-        batch = self._collect(rows, truncated, pictures, return_truncated, strict)
-        ends = [
-            len(format_question(question, range(1, len(first) + 1), self.special_tokens))
-            for question, first in zip(questions, of_questions, strict=True)
-        ]
-        batch["question_mask"] = self._mask_questions(texts, ends, batch["input_ids"].shape)
+        sides = {
+            "question": self.process_questions(questions, return_truncated=True),
+            "knowledge": self.process_knowledge(items, return_truncated=True),
+        }
+        flags = zip(truncated, *(side["truncated"].tolist() for side in sides.values()), strict=True)
+        batch = self._collect(rows, [any(cut) for cut in flags], pictures, return_truncated, strict)
+        for name, side in sides.items():
+            batch |= {f"{name}_{key}": side[key] for key in ("input_ids", "attention_mask")}
+        if "image_mask" in batch:
+            counts = torch.tensor([len(first) for first in of_questions])
+            slots = torch.arange(batch["image_mask"].shape[1])
+            batch["question_image_mask"] = (slots < counts[:, None]).long()
         return batch
-
-    def _mask_questions(self, texts: Sequence[str], ends: Sequence[int], shape: tuple[int, int]) -> torch.Tensor:
-        """Which tokens lie in the first `ends` characters of each text; special tokens do not."""
-        offsets = self.qformer_tokenizer(list(texts), return_offsets_mapping=True, verbose=False)["offset_mapping"]
-        mask = torch.zeros(shape, dtype=torch.long)
-        for row, (spans, end) in enumerate(zip(offsets, ends, strict=True)):
-            for place, (first, last) in enumerate(spans[: shape[1]]):
-                mask[row, place] = int(first < last <= end)
-        return mask
 
     @property
     def special_tokens(self) -> tuple[str, ...]:
@@ -208,7 +208,18 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
     @property
     def model_input_names(self) -> list[str]:
         """Names of the tensors that the models read."""
-        return ["input_ids", "attention_mask", "question_mask", "pixel_values", "image_embeds", "image_mask"]
+        return [
+            "input_ids",
+            "attention_mask",
+            "pixel_values",
+            "image_embeds",
+            "image_mask",
+            "question_input_ids",
+            "question_attention_mask",
+            "question_image_mask",
+            "knowledge_input_ids",
+            "knowledge_attention_mask",
+        ]
 
     def _pair_texts(
         self,

@@ -76,12 +76,14 @@ class EncodedPrompt:
         text: the prompt, as it was encoded.
         ids: its token ids, special tokens included.
         positions: per candidate the index in `ids` of the last token of its closing marker.
+        segment_ids: per token 1 = the question, 1 + *i* = the *i*-th candidate, 0 = what is behind them.
         truncated: whether any of its texts was cut.
     """
 
     text: str
     ids: list[int]
     positions: list[int]
+    segment_ids: list[int]
     truncated: bool
 
 
@@ -112,8 +114,7 @@ def encode_prompts(
     encoded = []
     for row, (prompt, ids, limit) in enumerate(zip(prompts, encoding["input_ids"], max_tokens, strict=True)):
         if len(ids) <= limit:
-            positions = _find_markers(tokenizer, encoding, row, prompt)
-            encoded.append(EncodedPrompt(text=prompt.text, ids=ids, positions=positions, truncated=False))
+            encoded.append(_locate(tokenizer, encoding, row, prompt, truncated=False))
         else:
             encoded.append(_fit(tokenizer, rows[row], ending, limit, max_question_tokens, row))
     if strip_eos:
@@ -191,14 +192,24 @@ def _fit(
             f"Row {row}: {len(whole_bodies)} candidates need {limit + excess} tokens even without their texts, but "
             f"the prompt may have {limit}. Show fewer candidates, or raise max_prompt_tokens."
         )
-    ids = encoding["input_ids"][0]
-    return EncodedPrompt(
-        text=prompt.text, ids=ids, positions=_find_markers(tokenizer, encoding, 0, prompt), truncated=True
-    )
+    return _locate(tokenizer, encoding, 0, prompt, truncated=True)
 
 
-def _find_markers(tokenizer: Any, encoding: Any, row: int, prompt: Prompt) -> list[int]:
-    """The last token of each closing marker, by character offsets; offsets that do not hold are not believed."""
+def _locate(tokenizer: Any, encoding: Any, row: int, prompt: Prompt, *, truncated: bool) -> EncodedPrompt:
+    ids = encoding["input_ids"][row]
+    positions, begin = _find_markers(tokenizer, encoding, row, prompt)
+    segment_ids = [1] * (begin if positions else 0)
+    for number, position in enumerate(positions, start=2):
+        segment_ids += [number] * (position + 1 - len(segment_ids))
+    segment_ids += [0] * (len(ids) - len(segment_ids))
+    return EncodedPrompt(text=prompt.text, ids=ids, positions=positions, segment_ids=segment_ids, truncated=truncated)
+
+
+def _find_markers(tokenizer: Any, encoding: Any, row: int, prompt: Prompt) -> tuple[list[int], int]:
+    """The last token of each closing marker and the first token of the first candidate, by character offsets.
+
+    Offsets that do not hold are not believed.
+    """
     ids = encoding["input_ids"][row]
     positions: list[int] = []
     for number, (start, end) in enumerate(prompt.marker_spans, start=1):
@@ -207,21 +218,29 @@ def _find_markers(tokenizer: Any, encoding: Any, row: int, prompt: Prompt) -> li
             # Tokenizers that drop characters they do not know may count wrong behind them.
             return _search_markers(tokenizer, ids, len(prompt.marker_spans))
         positions.append(last)
-    return positions
+    # Behind the blank that the candidate's opening marker follows.
+    begin = encoding.char_to_token(row, prompt.question_end + 1) if positions else 0
+    return _search_markers(tokenizer, ids, len(positions)) if begin is None else (positions, begin)
 
 
-def _search_markers(tokenizer: Any, ids: list[int], num_markers: int) -> list[int]:
+def _search_markers(tokenizer: Any, ids: list[int], num_markers: int) -> tuple[list[int], int]:
     positions: list[int] = []
+    begin = None
     for position, token in enumerate(tokenizer.convert_ids_to_tokens(ids)):
+        if "]" not in token:
+            continue
         wanted = f"[/{len(positions) + 1}]"
-        if "]" in token and wanted in tokenizer.decode(ids[: position + 1]).replace(" ", "")[-len(wanted) - 1 :]:
+        read = tokenizer.decode(ids[: position + 1]).replace(" ", "")
+        if begin is None and read.endswith("[1]"):
+            begin = position
+        if wanted in read[-len(wanted) - 1 :]:
             positions.append(position)
     if len(positions) != num_markers:
         raise ValueError(
             f"The tokenizer spells only {len(positions)} of {num_markers} reference markers such as '[/1]'. Use one "
             "whose vocabulary has brackets, slash and digits."
         )
-    return positions
+    return positions, begin or 0
 
 
 def _spells(tokenizer: Any, ids: list[int], text: str) -> bool:
@@ -229,4 +248,6 @@ def _spells(tokenizer: Any, ids: list[int], text: str) -> bool:
 
 
 def _without_eos(prompt: EncodedPrompt, eos_token_id: int) -> EncodedPrompt:
-    return replace(prompt, ids=prompt.ids[:-1]) if prompt.ids and prompt.ids[-1] == eos_token_id else prompt
+    if not prompt.ids or prompt.ids[-1] != eos_token_id:
+        return prompt
+    return replace(prompt, ids=prompt.ids[:-1], segment_ids=prompt.segment_ids[:-1])

@@ -44,10 +44,12 @@ class Prompt:
         text: the whole prompt.
         marker_spans: one (start, end) character span per candidate: its CLOSING marker `[/i]`. The language-model
             state there has seen the whole candidate, in causal and in bidirectional models alike.
+        question_end: how many characters stand before the first candidate: the question and what announces them.
     """
 
     text: str
     marker_spans: tuple[tuple[int, int], ...] = ()
+    question_end: int = 0
 
 
 def neutralize_markers(text: str, special_tokens: Sequence[str] = ()) -> str:
@@ -241,13 +243,14 @@ def compose_prompt(
     text = "".join(f"Question picture {number}. " for number in question_picture_numbers) + f"Question: {question}"
     if bodies:
         text += " References:"
+    question_end = len(text)
     spans = []
     for position, (body, number) in enumerate(zip(bodies, picture_numbers, strict=True), start=1):
         text += f" [{position}] {_label(body, number)} "
         marker = f"[/{position}]"
         spans.append((len(text), len(text) + len(marker)))
         text += marker
-    return Prompt(text=f"{text} {ending}", marker_spans=tuple(spans))
+    return Prompt(text=f"{text} {ending}", marker_spans=tuple(spans), question_end=question_end)
 
 
 def build_askg_target(relevant: Sequence[int]) -> str:

@@ -116,6 +116,10 @@ def make_reranker(*, seed: int = 0, **overrides: Any) -> RablipReranker:
 def make_generator(language_model: str = "t5", *, seed: int = 0, **overrides: Any) -> RablipForConditionalGeneration:
     """A tiny generator in evaluation mode with every weight active."""
     torch.manual_seed(seed)
-    arguments = {"text_config": text_arguments(language_model), "image_token_index": IMAGE_TOKEN_ID}
+    arguments = {
+        "text_config": text_arguments(language_model),
+        "image_token_index": IMAGE_TOKEN_ID,
+        "matching_dim": 16,
+    }
     config = RablipConfig(**{**trunk_arguments(), **arguments, **overrides})
     return stir(RablipForConditionalGeneration(config)).eval()

@@ -65,6 +65,11 @@ def generator_rows(*, seed: int = 0) -> list[dict[str, torch.Tensor]]:
         row["attention_mask"] = torch.ones_like(prompt)
         row["reference_positions"] = torch.arange(prompt.shape[1] - num_candidates, prompt.shape[1])[None]
         row["candidate_mask"] = torch.ones((1, num_candidates), dtype=torch.long)
+        # Two tokens of question, then the candidates, the first one from there to its marker.
+        row["segment_ids"] = torch.zeros_like(prompt)
+        row["segment_ids"][:, -length : 2 - length] = 1
+        row["segment_ids"][:, 2 - length :] = 2
+        row["segment_ids"][:, prompt.shape[1] - num_candidates :] = torch.arange(2, 2 + num_candidates)
         rows.append(row)
     return rows
 
@@ -90,4 +95,5 @@ def join_generator_rows(rows: list[dict[str, torch.Tensor]], *, left: bool = Fal
             [row["reference_positions"] + shift for row, shift in zip(rows, shifts, strict=True)], -1
         ),
         "candidate_mask": pad([row["candidate_mask"] for row in rows], 0),
+        "segment_ids": pad([row["segment_ids"] for row in rows], 0, left=left),
     }

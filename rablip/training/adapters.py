@@ -6,7 +6,17 @@ from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
 
-TRAINED_PARTS = ("query_tokens", "qformer", "image_slots", "fusion", "language_projection", "relevance_head")
+TRAINED_PARTS = (
+    "query_tokens",
+    "qformer",
+    "image_slots",
+    "fusion",
+    "language_projection",
+    "relevance_head",
+    "segment_pooler",
+    "matching_projection",
+    "matching_head",
+)
 _LORA_TARGETS = {
     "t5": r"language_model\..*\.(q|k|v|o|wi|wi_0|wi_1|wo)",
     "llama": r"language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",

@@ -1,10 +1,10 @@
 """`make tiny`: the whole path from nothing to the checkpoint that ships with the repository.
 
 Stage 0 pre-trains the vision tower (by listing what pictures show) and the language model (by reading facts), each on
-its own; both are frozen from then on, as at full size. Then the retriever, the re-ranker (on what the retriever finds)
-and the generator (LoRA on its language model) are trained, temperatures and thresholds are fitted on a validation
-world, and everything is written as a bundle. Each finished stage is kept in the work folder, so that an interrupted
-run goes on.
+its own, then joins them (by answering from pictures and facts); both are frozen from then on, as at full size. The
+retriever, the re-ranker (on what the retriever finds) and the generator (LoRA on its language model) are trained on
+top, temperatures and thresholds are fitted on a validation world, and everything is written as a bundle. Each finished
+stage is kept in the work folder, so that an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from transformers.utils import logging
 from ..configuration.configuration_rablip import RablipConfig, RablipRerankerConfig, RablipRetrieverConfig
 from ..modeling_rablip import RablipForConditionalGeneration, RablipReranker, RablipRetriever
 from ..processing.knowledge_rablip import KnowledgeItem, QuestionExample
-from ..world import WORLD_VERSION, make_pretraining_split, make_reading_rows, make_world
+from ..world import WORLD_VERSION, make_pretraining_split, make_reading_rows, make_viewing_rows, make_world
 from .adapters import add_lora
 from .batches import make_generator_batch, make_reranker_batch, make_retriever_batch
 from .features import encode_pictures
@@ -35,6 +35,7 @@ from .tiny_data import (
     build_pool,
     build_processors,
     collect_corpus,
+    make_base_batch,
     make_reading_batch,
     make_visible_batch,
     render_pixels,
@@ -52,6 +53,9 @@ from .tiny_recipe import (
 )
 
 logger = logging.get_logger(__name__)
+
+# What stage 0 trains on texts: the language model, and the heads that say which of several texts is relevant.
+LANGUAGE_PARTS = ("language_model", "relevance_head", "segment_pooler", "matching_projection", "matching_head")
 
 
 class TinyTraining:
@@ -74,7 +78,9 @@ class TinyTraining:
         self.pretraining = make_pretraining_split(recipe.seed, num_pictures, split="train")
         self.reading = make_reading_rows(recipe.seed, recipe.scaled(recipe.num_reading_rows, minimum=64))
         descriptions = [text for row in self.pretraining for text in row.descriptions]
-        self.retriever_processor, self.processor = build_processors(list(collect_corpus(self.worlds, descriptions)))
+        self.retriever_processor, self.processor = build_processors(
+            list(collect_corpus(self.worlds[: recipe.num_vocabulary_worlds], descriptions))
+        )
         self._pools: list[TrainingPool] | None = None
 
     def _num_entities(self) -> int:
@@ -96,7 +102,10 @@ class TinyTraining:
         if not folder.is_dir():
             set_seed(self.recipe.seed)
             logger.warning("Training stage %s.", stage)
-            train().save_pretrained(folder)
+            # Renamed when it is whole, so that a run killed while it writes does not leave half a model behind.
+            partial = folder.with_name(f"{folder.name}.partial")
+            train().save_pretrained(partial)
+            partial.rename(folder)
         return model_class.from_pretrained(folder).eval()
 
     def _run(self, stage: str, model: Any, make_batch: Callable[[np.random.Generator], Any]) -> Any:
@@ -117,6 +126,7 @@ class TinyTraining:
                 **self._trunk(),
                 text_config=text_config,
                 image_token_index=self.processor.image_token_id,
+                matching_dim=EMBEDDING_DIM,
                 askg_loss_weight=1.0,
             )
         )
@@ -126,7 +136,6 @@ class TinyTraining:
 
         def train() -> RablipForConditionalGeneration:
             model = self._new_generator()
-            model.relevance_head.requires_grad_(False)
             pixels = render_pixels(self.processor.image_processor, [row.image for row in self.pretraining])
             num_rows = self.recipe.stages["vision"].num_rows
 
@@ -143,7 +152,8 @@ class TinyTraining:
         def train() -> RablipForConditionalGeneration:
             model = self._new_generator()
             model.requires_grad_(False)
-            model.language_model.requires_grad_(True)
+            for part in LANGUAGE_PARTS:
+                getattr(model, part).requires_grad_(True)
             num_rows = self.recipe.stages["language"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -154,10 +164,30 @@ class TinyTraining:
         return self._finished("language", RablipForConditionalGeneration, train)
 
     def train_base(self) -> RablipForConditionalGeneration:
-        """What every later stage starts from: the trunk of stage 0's vision part, the language model of the other."""
-        base, language = self.train_vision(), self.train_language()
-        base.language_model.load_state_dict(language.language_model.state_dict())
-        return base
+        """Stage 0, both: the two parts joined, the tower frozen, learn to answer from pictures and facts.
+
+        At full size this is InstructBLIP, from which RA-BLIP starts; every later stage starts from what it gives.
+        """
+
+        def train() -> RablipForConditionalGeneration:
+            model, language = self.train_vision(), self.train_language()
+            for part in LANGUAGE_PARTS:
+                getattr(model, part).load_state_dict(getattr(language, part).state_dict())
+            model.freeze_vision_tower()
+            image_processor = self.processor.image_processor
+            features = encode_pictures(model, image_processor, {row.id: row.image for row in self.pretraining})
+            num_viewing = self.recipe.scaled(self.recipe.num_viewing_rows, minimum=64)
+            viewing = make_viewing_rows(self.recipe.seed, self.pretraining, num_viewing)
+            num_rows = self.recipe.stages["base"].num_rows
+
+            def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
+                return make_base_batch(
+                    self.pretraining, features, viewing, self.reading, generator, self.processor, num_rows
+                )
+
+            return self._run("base", model, make_batch)
+
+        return self._finished("base", RablipForConditionalGeneration, train)
 
     def pools(self, base: Any) -> list[TrainingPool]:
         """The training worlds with the frozen tower's features; built once."""
@@ -173,7 +203,7 @@ class TinyTraining:
         return build_pool(world, base, self.processor.image_processor)
 
     def train_retriever(self, base: Any) -> RablipRetriever:
-        """The dense retriever, warm-started from stage 0, vision tower frozen."""
+        """The dense retriever, warm-started from stage 0's vision part, vision tower frozen."""
 
         def train() -> RablipRetriever:
             retriever = RablipRetriever(
@@ -190,7 +220,7 @@ class TinyTraining:
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
                 pool = pools[int(generator.integers(len(pools)))]
-                picked = [described[index] for index in generator.permutation(len(described))[: num_rows // 4]]
+                picked = [described[index] for index in generator.permutation(len(described))[: num_rows // 3]]
                 shown = TrainingPool(
                     items=pool.items,
                     examples=pool.examples,
@@ -201,6 +231,7 @@ class TinyTraining:
                     generator,
                     self.retriever_processor,
                     num_questions=num_rows,
+                    negatives_per_question=2,
                     descriptions=[(question, item) for question, item, _ in picked],
                 )
 
@@ -285,9 +316,10 @@ def train_tiny(
     """
     out = Path(out)
     training = TinyTraining(work_dir or out.with_name(f"{out.name}-work"), TinyRecipe(seed=seed, scale=scale))
+    vision = training.train_vision()
+    retriever = training.train_retriever(vision)
+    reranker = training.train_reranker(vision, retriever)
     base = training.train_base()
-    retriever = training.train_retriever(base)
-    reranker = training.train_reranker(base, retriever)
     generator = training.train_generator(base)
 
     validation = training.validation_pool(base)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,7 +118,7 @@ def make_visible_batch(
         processor.process_generation(
             [LIST_VISIBLE] * len(picked),
             question_images=[torch.zeros(1, 1)] * len(picked),
-            answers=[" ".join(pictures[index].attributes.values()) for index in picked],
+            answers=[_list_values(pictures[index]) for index in picked],
         )
     )
     del batch["image_embeds"]
@@ -126,16 +126,50 @@ def make_visible_batch(
     return batch
 
 
+def make_base_batch(
+    pictures: Sequence[DescribedPicture],
+    features: Mapping[str, torch.Tensor],
+    viewing: Sequence[ReadingRow],
+    reading: Sequence[ReadingRow],
+    generator: np.random.Generator,
+    processor: Any,
+    num_rows: int,
+) -> dict[str, torch.Tensor]:
+    """A quarter lists of what is visible, half questions about pictures, a quarter questions about facts."""
+    listed = [pictures[index] for index in generator.permutation(len(pictures))[: num_rows // 4]]
+    rows = [viewing[index] for index in generator.permutation(len(viewing))[: num_rows // 2]]
+    rows += [reading[index] for index in generator.permutation(len(reading))[: num_rows // 4]]
+    return dict(
+        processor.process_generation(
+            [LIST_VISIBLE] * len(listed) + [row.question for row in rows],
+            [()] * len(listed) + [row.items for row in rows],
+            [()] * len(listed) + [[features.get(item.id) for item in row.items] for row in rows],
+            question_images=[features[picture.id] for picture in listed] + [None] * len(rows),
+            answers=[_list_values(picture) for picture in listed] + [row.answer or None for row in rows],
+            relevance=[()] * len(listed) + [_mark_relevant(row) for row in rows],
+        )
+    )
+
+
+def _list_values(picture: DescribedPicture) -> str:
+    return " ".join(picture.attributes.values())
+
+
+def _mark_relevant(row: ReadingRow) -> list[float]:
+    return [float(place in row.relevant) for place in range(len(row.items))]
+
+
 def make_reading_batch(
     rows: Sequence[ReadingRow], generator: np.random.Generator, processor: Any, num_rows: int
 ) -> dict[str, torch.Tensor]:
-    """Facts, a question about one of them and its answer, without pictures."""
+    """Facts, a question about one of them, its answer and which fact tells it, without pictures."""
     picked = [rows[index] for index in generator.permutation(len(rows))[:num_rows]]
     return dict(
         processor.process_generation(
             [row.question for row in picked],
             [row.items for row in picked],
             answers=[row.answer or None for row in picked],
+            relevance=[_mark_relevant(row) for row in picked],
         )
     )
 
@@ -144,6 +178,7 @@ __all__ = [
     "build_pool",
     "build_processors",
     "collect_corpus",
+    "make_base_batch",
     "make_reading_batch",
     "make_visible_batch",
     "render_pixels",

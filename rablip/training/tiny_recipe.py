@@ -76,27 +76,32 @@ class TinyRecipe:
         seed: seeds worlds, weights and batches.
         scale: multiplies steps and data; 1.0 is the committed checkpoint, tests use much less.
         num_train_worlds: knowledge bases of train-split entities.
+        num_vocabulary_worlds: those of them that the tokenizers are built from; ten hold every word many times.
         entities_per_world: entities of each.
         validation_entities: entities of the validation world, on which thresholds are fitted.
         num_pretraining_pictures: described pictures, for the vision tower and the retriever.
-        num_reading_rows: reading-comprehension rows, for the language model.
+        num_reading_rows: questions about facts, for the language model.
+        num_viewing_rows: questions about described pictures, for the language model behind the Q-Former.
         stages: schedule per stage.
     """
 
     seed: int = 0
     scale: float = 1.0
-    num_train_worlds: int = 10
+    num_train_worlds: int = 20
+    num_vocabulary_worlds: int = 10
     entities_per_world: int = 600
     validation_entities: int = 300
     num_pretraining_pictures: int = 16000
     num_reading_rows: int = 40000
+    num_viewing_rows: int = 40000
     stages: dict[str, StageSchedule] = field(
         default_factory=lambda: {
-            "vision": StageSchedule(num_steps=5500, learning_rate=2e-3, num_rows=64),
-            "language": StageSchedule(num_steps=4000, learning_rate=2e-3, num_rows=48),
-            "retriever": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=64),
-            "reranker": StageSchedule(num_steps=4500, learning_rate=1e-3, num_rows=32),
-            "generator": StageSchedule(num_steps=3000, learning_rate=1.5e-3, num_rows=32),
+            "vision": StageSchedule(num_steps=4000, learning_rate=2e-3, num_rows=64),
+            "language": StageSchedule(num_steps=5000, learning_rate=2e-3, num_rows=48),
+            "base": StageSchedule(num_steps=3500, learning_rate=1e-3, num_rows=64),
+            "retriever": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=48),
+            "reranker": StageSchedule(num_steps=2500, learning_rate=1e-3, num_rows=32),
+            "generator": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=32),
         }
     )
 

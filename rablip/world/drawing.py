@@ -145,10 +145,11 @@ def _outlined(canvas: Canvas, points: list[Point], color: Color) -> None:
 
 
 def _paint_windows(canvas: Canvas, count: int, middle: float, top: float) -> None:
+    # About as wide as a patch of a small vision tower (8 of 48 pixels): several in one patch are hardly ever counted.
     for index in range(count):
-        x = middle + (index - (count - 1) / 2) * 12.6
-        canvas.rectangle(x - 4.4, top, x + 4.4, top + 10.0, _CHALK)
-        canvas.rectangle(x - 3.5, top + 0.9, x + 3.5, top + 9.1, _INK)
+        x = middle + (index - (count - 1) / 2) * 15.6
+        canvas.rectangle(x - 5.8, top - 1.0, x + 5.8, top + 11.5, _CHALK)
+        canvas.rectangle(x - 4.2, top + 0.6, x + 4.2, top + 9.9, _INK)
 
 
 def _paint_mark(canvas: Canvas, mark: str, x: float, y: float) -> None:

@@ -70,7 +70,7 @@ COLORS: tuple[str, ...] = ("red", "orange", "yellow", "green", "blue", "purple",
 MARKS: tuple[str, ...] = ("star", "moon", "cross", "heart", "ring", "square", "diamond", "arrow")
 ROOF_SHAPES: tuple[str, ...] = ("pointed", "flat", "round", "stepped", "slanted")
 OBJECTS: tuple[str, ...] = ("well", "cart", "bench", "fence", "sheep", "tent")
-NUMBER_WORDS: tuple[str, ...] = ("one", "two", "three", "four", "five")
+NUMBER_WORDS: tuple[str, ...] = ("one", "two", "three", "four")
 
 BUILDING_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "wall_color": COLORS,

@@ -12,7 +12,14 @@ from .entities import draw_attributes
 from .lexicon import BUILDERS, LOADS, PLACES, SPLITS, YEARS, names_of_split
 from .wording import article, describe, join_phrases, phrase_attribute, subject, word_picture_attribute, word_question
 
-__all__ = ["DescribedPicture", "ReadingRow", "describe_fully", "make_pretraining_split", "make_reading_rows"]
+__all__ = [
+    "DescribedPicture",
+    "ReadingRow",
+    "describe_fully",
+    "make_pretraining_split",
+    "make_reading_rows",
+    "write_fact",
+]
 
 _VALUES: Mapping[str, tuple[str, ...]] = {"year": YEARS, "builder": BUILDERS, "load": LOADS, "place": PLACES}
 _MAX_FACTS = 4
@@ -41,11 +48,11 @@ class DescribedPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingRow:
-    """A question over one to four facts.
+    """A question over one to four items.
 
     Args:
-        items: the facts as knowledge items without pictures, in random order.
-        question: asks one fact of one entity.
+        items: facts as knowledge items without pictures (in `make_viewing_rows` also pictures), in random order.
+        question: asks one thing of one of them.
         answer: its value, or "" when no item tells it.
         relevant: positions in `items` of those that tell the answer (one or none).
     """
@@ -170,14 +177,24 @@ def _make_row(number: int, names: tuple[str, ...], by_word: Mapping[str, list[st
             ]
     told = chance.shuffled(told)
     values = {pair: chance.pick(_VALUES[pair[1]]) for pair in told}
-    items = tuple(_write_fact(f"r{number:06d}-{place}", *pair, values[pair]) for place, pair in enumerate(told))
+    items = tuple(_write_value(f"r{number:06d}-{place}", *pair, values[pair]) for place, pair in enumerate(told))
     kind = "boat" if asked[1] == "load" else "building"
     question = f"In which place is {name}?" if asked[1] == "place" else word_question(asked[1], subject(kind, name))
     relevant = tuple(place for place, pair in enumerate(told) if pair == asked)
     return ReadingRow(items=items, question=question, answer=values.get(asked, ""), relevant=relevant)
 
 
-def _write_fact(item_id: str, name: str, fact: str, value: str) -> KnowledgeItem:
+def write_fact(item_id: str, name: str, fact: str, chance: Chance) -> KnowledgeItem:
+    """A text item that tells a "year", "builder", "place" or "load" drawn anew.
+
+    Example:
+        >>> write_fact("r1", "Melbald Holti", "year", Chance(0)).text[:29]
+        'Melbald Holti was founded in '
+    """
+    return _write_value(item_id, name, fact, chance.pick(_VALUES[fact]))
+
+
+def _write_value(item_id: str, name: str, fact: str, value: str) -> KnowledgeItem:
     if fact == "place":
         return KnowledgeItem(id=item_id, title=name, caption=f"{name} in {value}")
     if fact == "load":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from rablip import RablipForConditionalGeneration
 from tests.tiny import IMAGE_TOKEN_ID, NUM_QUERY_TOKENS, make_generator
 from tests.tiny_inputs import generator_rows, join_generator_rows
 
@@ -58,6 +59,7 @@ def test_the_loss_is_the_weighted_sum_of_its_reported_terms(language_model: str)
         "askg_input_ids": batch["input_ids"],
         "askg_attention_mask": batch["attention_mask"],
         "askg_reference_positions": batch["reference_positions"],
+        "askg_segment_ids": batch["segment_ids"],
         "askg_labels": labels,
     }
     output = model(**batch, labels=labels, relevance_labels=relevance_labels, **askg)
@@ -84,6 +86,29 @@ def test_relevance_is_read_at_the_marker_and_hidden_where_there_is_no_candidate(
     assert not torch.equal(model.predict_relevance(**{**batch, "reference_positions": moved}), probabilities)
     with pytest.raises(ValueError, match="reference_positions"):
         model.predict_relevance(**{**batch, "reference_positions": None})
+
+
+@pytest.mark.parametrize("language_model", LANGUAGE_MODELS)
+def test_relevance_compares_each_candidate_with_the_question(language_model: str) -> None:
+    model = make_generator(language_model)
+    batch = join_generator_rows(generator_rows())
+    logits = model(**batch).relevance_logits
+    states = model.get_decoder().norm if language_model == "llama" else model.get_encoder().final_layer_norm
+    seen = []
+    handle = states.register_forward_hook(lambda module, args, output: seen.append(output))
+    markers = model(**{**batch, "segment_ids": None}).relevance_logits
+    handle.remove()
+    for row, candidate in batch["candidate_mask"].nonzero().tolist():
+        parts = [
+            model.segment_pooler(seen[0][row : row + 1], (batch["segment_ids"][row] == number)[None])
+            for number in (1, 2 + candidate)
+        ]
+        match = model.matching_head(*(model.matching_projection(part) for part in parts))
+        torch.testing.assert_close(logits[row, candidate], markers[row, candidate] + match[0], atol=5e-5, rtol=1e-4)
+    torch.manual_seed(0)
+    untrained = RablipForConditionalGeneration(model.config).eval()
+    given, left_out = untrained(**batch), untrained(**{**batch, "segment_ids": None})
+    assert torch.equal(given.relevance_logits, left_out.relevance_logits)
 
 
 def test_text_alone_and_pictures_change_the_answer() -> None:

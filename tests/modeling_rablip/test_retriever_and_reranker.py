@@ -10,7 +10,7 @@ import torch
 from rablip import RablipReranker, RablipRerankerConfig
 from rablip.modeling_rablip import contrastive_loss
 from tests.tiny import make_reranker, make_retriever, trunk_arguments
-from tests.tiny_inputs import join_trunk_rows, trunk_rows
+from tests.tiny_inputs import join_trunk_rows, pad, trunk_rows
 
 
 def _knowledge(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -73,29 +73,83 @@ def test_relevance_is_the_sigmoid_of_the_calibrated_logit() -> None:
     torch.testing.assert_close(output.loss, expected)
 
 
-def test_the_comparison_sees_which_words_are_the_questions_and_a_batch_changes_nothing() -> None:
-    model = make_reranker()
+def _pair_rows() -> list[dict[str, torch.Tensor]]:
+    """Pairs as the re-ranker gets them: joint texts with all pictures, and each side's words alone."""
     rows = trunk_rows()
-    batch = join_trunk_rows(rows)
-    question_mask = torch.zeros_like(batch["input_ids"])
-    question_mask[:, 1:3] = 1
-    together = model(**batch, question_mask=question_mask).relevance_logits
-    assert not torch.allclose(together, model(**batch).relevance_logits)
-    other = question_mask.roll(1, dims=1)
-    assert not torch.allclose(together, model(**batch, question_mask=other).relevance_logits)
     for number, row in enumerate(rows):
-        mask = question_mask[number : number + 1, : row["input_ids"].shape[1]]
-        alone = model(**row, question_mask=mask).relevance_logits
-        torch.testing.assert_close(together[number], alone[0], atol=2e-5, rtol=1e-4)
+        ids = row["input_ids"]
+        row["question_input_ids"], row["knowledge_input_ids"] = ids[:, :2], ids[:, 1:]
+        if "image_mask" in row:
+            # The last picture is the candidate's, except in the second row, where the only one is the question's.
+            row["question_image_mask"] = row["image_mask"].clone()
+            row["question_image_mask"][:, -1] = int(number == 1)
+    return rows
+
+
+def _join_pair_rows(rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    batch = join_trunk_rows(rows)
+    for side in ("question", "knowledge"):
+        ids = [row[f"{side}_input_ids"] for row in rows]
+        batch[f"{side}_input_ids"] = pad(ids, 77)
+        batch[f"{side}_attention_mask"] = pad([torch.ones_like(row) for row in ids], 0)
+    empty = torch.zeros((1, 0), dtype=torch.long)
+    batch["question_image_mask"] = pad([row.get("question_image_mask", empty) for row in rows], 0)
+    return batch
+
+
+def test_a_batch_of_pairs_gives_what_its_rows_give_alone() -> None:
+    model = make_reranker()
+    rows = _pair_rows()
+    together = model(**_join_pair_rows(rows)).relevance_logits
+    for number, row in enumerate(rows):
+        torch.testing.assert_close(together[number], model(**row).relevance_logits[0], atol=2e-5, rtol=1e-4)
+
+
+def test_question_and_candidate_are_compared_as_the_retriever_embeds_them() -> None:
+    model, retriever = make_reranker(), make_retriever(seed=3)
+    new = model.load_trunk(retriever)
+    assert not any(name.startswith(("pooler", "retrieval_projection")) for name in new)
+    row = _pair_rows()[3]
+    joint = model(row["input_ids"], pixel_values=row["pixel_values"]).relevance_logits
+    question = retriever.encode_questions(row["question_input_ids"], pixel_values=row["pixel_values"][:, :2])
+    item = retriever.encode_knowledge(row["knowledge_input_ids"], pixel_values=row["pixel_values"][:, 2:])
+    expected = joint + model.matching_head(question, item)
+    torch.testing.assert_close(model(**row).relevance_logits, expected, atol=2e-5, rtol=1e-4)
+
+
+def test_whose_picture_it_is_matters() -> None:
+    model = make_reranker()
+    row = _pair_rows()[0]
+    before = model(**row).relevance_logits
+    swapped = {**row, "question_image_mask": 1 - row["question_image_mask"]}
+    assert not torch.allclose(model(**swapped).relevance_logits, before)
+    # Without the mask every picture is the candidate's.
+    none = {**row, "question_image_mask": torch.zeros_like(row["question_image_mask"])}
+    del row["question_image_mask"]
+    assert torch.equal(model(**none).relevance_logits, model(**row).relevance_logits)
+
+
+def test_features_of_the_tower_give_what_pictures_give() -> None:
+    model = make_reranker()
+    batch = _join_pair_rows(_pair_rows())
+    expected = model(**batch).relevance_logits
+    features = model.encode_images(batch.pop("pixel_values"), batch["image_mask"])
+    torch.testing.assert_close(model(**batch, image_embeds=features).relevance_logits, expected)
+
+
+def test_one_side_alone_cannot_be_compared() -> None:
+    row = _pair_rows()[2]
+    del row["question_input_ids"]
+    with pytest.raises(ValueError, match="only one of `question_input_ids`"):
+        make_reranker()(**row)
 
 
 def test_an_untrained_comparison_adds_nothing() -> None:
     torch.manual_seed(0)
     model = RablipReranker(RablipRerankerConfig(matching_dim=16, **trunk_arguments())).eval()
-    row = trunk_rows()[0]
-    mask = torch.ones_like(row["input_ids"])
-    mask[:, -2:] = 0
-    assert torch.equal(model(**row, question_mask=mask).relevance_logits, model(**row).relevance_logits)
+    row = _pair_rows()[0]
+    joint = model(row["input_ids"], pixel_values=row["pixel_values"]).relevance_logits
+    assert torch.equal(model(**row).relevance_logits, joint)
 
 
 def test_bf16_stays_close_and_finite() -> None:

@@ -73,7 +73,8 @@ def test_keys_shapes_and_types(processor: RablipProcessor) -> None:
     assert set(batch) == {
         "input_ids", "attention_mask", "qformer_input_ids", "qformer_attention_mask", "pixel_values", "image_mask",
         "reference_positions", "candidate_mask", "labels", "relevance_labels", "askg_input_ids",
-        "askg_attention_mask", "askg_labels", "askg_reference_positions", "truncated",
+        "askg_attention_mask", "askg_labels", "askg_reference_positions", "segment_ids", "askg_segment_ids",
+        "truncated",
     }  # fmt: skip
     assert batch["pixel_values"].shape == (3, 2, 3, IMAGE_SIZE, IMAGE_SIZE)
     assert batch["image_mask"].tolist() == [[1, 0], [0, 0], [1, 1]]
@@ -93,7 +94,7 @@ def test_batches_without_pictures_candidates_or_targets_lack_their_keys(processo
     assert set(plain) == {"input_ids", "attention_mask", "qformer_input_ids", "qformer_attention_mask"}
     assert read(processor, plain, 0) == "Question: Who? Answer:"
     withheld = processor.process_generation(["Who?"], [[VIEW]])
-    assert set(withheld) == set(plain) | {"reference_positions", "candidate_mask"}
+    assert set(withheld) == set(plain) | {"reference_positions", "candidate_mask", "segment_ids"}
     assert "[1] text: A tower [/1]" in read(processor, withheld, 0)
 
 
@@ -112,6 +113,31 @@ def test_positions_point_at_the_end_of_each_closing_marker(name: str, side: str)
                 before = processor.tokenizer.decode(ids[: position + 1], skip_special_tokens=True)
                 assert before.endswith(f"[/{number}]")
             assert not batch[f"{prefix}reference_positions"][row, len(items) :].any()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("name", MODELS)
+def test_segments_are_the_question_and_each_candidate_with_its_markers(name: str, side: str) -> None:
+    processor = make_processor(name)
+    processor.tokenizer.padding_side = side
+    batch = process(processor, answers=["1889", None, "red"], relevance=RELEVANCE, askg=True)
+    for prefix in ("", "askg_"):
+        for row, (question, items) in enumerate(zip(QUESTIONS, EVIDENCE, strict=True)):
+            ids, parts = batch[f"{prefix}input_ids"][row], batch[f"{prefix}segment_ids"][row]
+            assert parts.shape == ids.shape
+            if not items:
+                assert not parts.any()
+                continue
+            texts = [
+                processor.tokenizer.decode(ids[parts == part], skip_special_tokens=True).strip()
+                for part in range(1, 2 + len(items))
+            ]
+            assert texts[0].replace(" ", "") == f"Question:{question}References:".replace(" ", "")
+            for number, text in enumerate(texts[1:], start=1):
+                assert text.startswith(f"[{number}]") and text.endswith(f"[/{number}]")
+            assert int(parts.max()) == 1 + len(items)
+            assert not parts[ids == processor.image_token_id].any()
+            assert not parts[batch[f"{prefix}attention_mask"][row] == 0].any()
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -468,6 +494,11 @@ def test_markers_are_found_where_character_offsets_are_wrong() -> None:
     for number, position in enumerate(batch["reference_positions"][0].tolist(), start=1):
         before = processor.tokenizer.decode(batch["input_ids"][0, : position + 1])
         assert before.endswith(f"[/{number}]")
+    parts = batch["segment_ids"][0]
+    for number, position in enumerate(batch["reference_positions"][0].tolist(), start=1):
+        assert parts[position] == 1 + number and parts[position + 1] in (0, 2 + number)
+    announced = processor.tokenizer.decode(batch["input_ids"][0, parts == 1], skip_special_tokens=True)
+    assert announced.replace(" ", "").startswith("Question:aReferences:")
 
 
 def test_a_tokenizer_that_cannot_spell_the_markers_is_refused() -> None:

@@ -37,10 +37,11 @@ def test_text_only_batches_have_no_picture_keys(processor: RablipRetrieverProces
         processor.process_questions(["What color?", "When was it built?"]),
         processor.process_questions(["What color?"], [None]),
         processor.process_knowledge([FACT, VIEW]),
-        processor.process_pairs(["When?"], [FACT], [None], [None]),
     ):
-        assert set(batch) - {"question_mask"} == {"input_ids", "attention_mask"}
+        assert set(batch) == {"input_ids", "attention_mask"}
         assert batch["input_ids"].dtype == batch["attention_mask"].dtype == torch.long
+    pairs = processor.process_pairs(["When?"], [FACT], [None], [None])
+    assert set(pairs) == set(batch) | {f"{side}_{name}" for side in ("question", "knowledge") for name in batch}
 
 
 def test_texts_are_those_of_the_prompt_functions(processor: RablipRetrieverProcessor) -> None:
@@ -53,17 +54,28 @@ def test_texts_are_those_of_the_prompt_functions(processor: RablipRetrieverProce
     assert read(processor, pairs, 1) == "[CLS]questionpicture1.who?|picture2:atower[SEP]"
 
 
-def test_the_question_mask_covers_the_question_and_nothing_else(processor: RablipRetrieverProcessor) -> None:
-    pairs = processor.process_pairs(["When?", "Who was it?"], [FACT, VIEW], [None, RED], [None, BLUE])
-    assert pairs["question_mask"].shape == pairs["input_ids"].shape
-    for row, expected in enumerate(("when?", "questionpicture1.whowasit?")):
-        tokens = processor.qformer_tokenizer.convert_ids_to_tokens(
-            pairs["input_ids"][row][pairs["question_mask"][row] == 1]
-        )
-        assert "".join(token.removeprefix("##") for token in tokens) == expected
-    long = processor.process_pairs(["When was it? " * 200], [FACT])
-    assert 0 < int(long["question_mask"].sum()) <= processor.max_question_tokens
-    assert int((long["attention_mask"] - long["question_mask"]).sum()) > 2
+def test_each_side_of_a_pair_is_also_there_as_the_retriever_reads_it(processor: RablipRetrieverProcessor) -> None:
+    questions, items = ["When?", "Who was it? " * 200], [FACT, VIEW]
+    pairs = processor.process_pairs(questions, items, [None, [RED, BLUE]], [BLUE, None])
+    for side, alone in (
+        ("question", processor.process_questions(questions)),
+        ("knowledge", processor.process_knowledge(items)),
+    ):
+        for name in ("input_ids", "attention_mask"):
+            assert torch.equal(pairs[f"{side}_{name}"], alone[name])
+    assert pairs["image_mask"].tolist() == [[1, 0], [1, 1]]
+    assert pairs["question_image_mask"].tolist() == [[0, 0], [1, 1]]
+
+
+def test_a_side_that_is_cut_is_reported_where_the_pair_has_room(processor: RablipRetrieverProcessor) -> None:
+    question = "a" * (processor.max_question_tokens + 4) + "?"
+    pairs = processor.process_pairs(
+        [question, "When?"], [KnowledgeItem(id="1", text="b"), FACT], return_truncated=True
+    )
+    assert pairs["attention_mask"].sum(dim=1)[0] > processor.max_question_tokens
+    assert pairs["truncated"].tolist() == [True, False]
+    with pytest.raises(ValueError, match="1 of 2 rows have texts over the token limits, the first is row 0"):
+        processor.process_pairs([question, "When?"], [KnowledgeItem(id="1", text="b"), FACT], strict=True)
 
 
 def test_pictures_are_prepared_alike_wherever_they_stand(processor: RablipRetrieverProcessor, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def _stated(question, kind):
     else:
         found = {
             "wall_color": r"an? (\w+) wall",
-            "num_windows": r"(one|two|three|four|five) windows?",
+            "num_windows": r"(one|two|three|four) windows?",
             "object": r"an? (\w+) in front",
         }
         found |= {"tree_side": r"a tree on the (\w+)", "wall_mark": _one_of("wall_mark", BUILDING_ATTRIBUTES)}
