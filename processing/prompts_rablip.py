@@ -20,7 +20,6 @@ __all__ = [
     "compose_prompt",
     "find_reference_numbers",
     "format_knowledge_item",
-    "format_question",
     "neutralize_markers",
     "parse_askg_answer",
 ]
@@ -133,7 +132,7 @@ def build_reranker_text(
         >>> build_reranker_text("What color is it?", KnowledgeItem(id="1", text="A tower."))
         'What color is it? | text: A tower.'
     """
-    question = format_question(question, question_picture_numbers, special_tokens)
+    question = _format_question(question, question_picture_numbers, special_tokens)
     return f"{question} | {_label(format_knowledge_item(item, special_tokens=special_tokens), picture_number)}"
 
 
@@ -160,7 +159,7 @@ def build_instruction(
         'What color is it? | picture 1: The tower at night'
     """
     numbers = _check_picture_numbers(evidence, picture_numbers)
-    parts = [format_question(question, question_picture_numbers, special_tokens)]
+    parts = [_format_question(question, question_picture_numbers, special_tokens)]
     for item, number in zip(evidence, numbers, strict=True):
         if number is not None:
             parts.append(_label(neutralize_markers(item.caption or item.title or "", special_tokens), number))
@@ -343,13 +342,7 @@ def _check_picture_numbers(
     return picture_numbers
 
 
-def format_question(question: str, picture_numbers: Sequence[int] = (), special_tokens: Sequence[str] = ()) -> str:
-    """The question as a Q-Former text begins with it: its own pictures, then its words, neutralized.
-
-    Example:
-        >>> format_question("Who built it?", [1])
-        'Question picture 1. Who built it?'
-    """
+def _format_question(question: str, picture_numbers: Sequence[int], special_tokens: Sequence[str]) -> str:
     pictures = "".join(f"Question picture {number}. " for number in picture_numbers)
     return pictures + neutralize_markers(question, special_tokens)
 

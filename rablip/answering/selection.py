@@ -12,9 +12,11 @@ from .types import Candidate, Selection
 
 __all__ = [
     "choose_citations",
+    "choose_readable",
     "drop_invented_references",
     "fit_pictures",
     "merge_hops",
+    "renumber_references",
     "second_hop_question",
     "select_evidence",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from .tiny_recipe import MAX_CANDIDATES, MAX_IMAGES, NUM_QUERY_TOKENS, VISION
 from .tokenizers import build_language_model_tokenizer, build_qformer_tokenizer
 
 LIST_VISIBLE = "List what is visible."
+T = TypeVar("T")
 
 
 def build_processors(corpus: Sequence[str]) -> tuple[RablipRetrieverProcessor, RablipProcessor]:
@@ -136,42 +137,44 @@ def make_base_batch(
     num_rows: int,
 ) -> dict[str, torch.Tensor]:
     """A quarter lists of what is visible, half questions about pictures, a quarter questions about facts."""
-    listed = [pictures[index] for index in generator.permutation(len(pictures))[: num_rows // 4]]
-    rows = [viewing[index] for index in generator.permutation(len(viewing))[: num_rows // 2]]
-    rows += [reading[index] for index in generator.permutation(len(reading))[: num_rows // 4]]
-    return dict(
-        processor.process_generation(
-            [LIST_VISIBLE] * len(listed) + [row.question for row in rows],
-            [()] * len(listed) + [row.items for row in rows],
-            [()] * len(listed) + [[features.get(item.id) for item in row.items] for row in rows],
-            question_images=[features[picture.id] for picture in listed] + [None] * len(rows),
-            answers=[_list_values(picture) for picture in listed] + [row.answer or None for row in rows],
-            relevance=[()] * len(listed) + [_mark_relevant(row) for row in rows],
-        )
-    )
-
-
-def _list_values(picture: DescribedPicture) -> str:
-    return " ".join(picture.attributes.values())
-
-
-def _mark_relevant(row: ReadingRow) -> list[float]:
-    return [float(place in row.relevant) for place in range(len(row.items))]
+    listed = _draw(pictures, generator, num_rows // 4)
+    rows = [*_draw(viewing, generator, num_rows // 2), *_draw(reading, generator, num_rows // 4)]
+    return _process_rows(processor, rows, listed, features)
 
 
 def make_reading_batch(
     rows: Sequence[ReadingRow], generator: np.random.Generator, processor: Any, num_rows: int
 ) -> dict[str, torch.Tensor]:
     """Facts, a question about one of them, its answer and which fact tells it, without pictures."""
-    picked = [rows[index] for index in generator.permutation(len(rows))[:num_rows]]
+    return _process_rows(processor, _draw(rows, generator, num_rows), [], {})
+
+
+def _draw(rows: Sequence[T], generator: np.random.Generator, count: int) -> list[T]:
+    return [rows[index] for index in generator.permutation(len(rows))[:count]]
+
+
+def _process_rows(
+    processor: Any,
+    rows: Sequence[ReadingRow],
+    listed: Sequence[DescribedPicture],
+    features: Mapping[str, torch.Tensor],
+) -> dict[str, torch.Tensor]:
+    """Pictures to list, then questions about items, as one batch."""
+    none = [()] * len(listed)
     return dict(
         processor.process_generation(
-            [row.question for row in picked],
-            [row.items for row in picked],
-            answers=[row.answer or None for row in picked],
-            relevance=[_mark_relevant(row) for row in picked],
+            [LIST_VISIBLE] * len(listed) + [row.question for row in rows],
+            none + [row.items for row in rows],
+            none + [[features.get(item.id) for item in row.items] for row in rows],
+            question_images=[features[picture.id] for picture in listed] + [None] * len(rows),
+            answers=[_list_values(picture) for picture in listed] + [row.answer or None for row in rows],
+            relevance=none + [[float(place in row.relevant) for place in range(len(row.items))] for row in rows],
         )
     )
+
+
+def _list_values(picture: DescribedPicture) -> str:
+    return " ".join(picture.attributes.values())
 
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..processing.knowledge_rablip import ImageRef
 from .catalog import Catalog
@@ -12,7 +12,7 @@ from .drawing import draw_picture, encode_picture
 from .lexicon import BOAT_ATTRIBUTES, BUILDING_ATTRIBUTES
 from .wording import describe, subject, word_picture_question, word_question, word_yes_no_question
 
-__all__ = ["ASKED", "Asker"]
+__all__ = ["ASKED", "Asker", "state_uniquely"]
 
 MIN_STATED, MAX_STATED = 3, 5
 ASKED: Mapping[str, tuple[str, ...]] = {
@@ -25,6 +25,26 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "choose": ("tree_side",),
     "Others": ("object",),
 }
+
+
+def state_uniquely(
+    shown: Mapping[str, str], asked: str, is_unique: Callable[[Mapping[str, str]], bool], chance: Chance
+) -> dict[str, str] | None:
+    """Three to five of the attributes shown, as few as only one picture has together, never the asked one.
+
+    Returns:
+        None when five do not suffice.
+
+    Example:
+        >>> state_uniquely({"a": "1", "b": "2"}, "a", lambda stated: True, Chance(0))
+        {'b': '2'}
+    """
+    names = [name for name in chance.shuffled(shown) if name != asked][:MAX_STATED]
+    for size in range(min(MIN_STATED, len(names)), len(names) + 1):
+        stated = {name: shown[name] for name in names[:size]}
+        if is_unique(stated):
+            return stated
+    return None
 
 
 class Asker:
@@ -148,13 +168,8 @@ class Asker:
 
     def only_look(self, number: int, part: str, asked: str, chance: Chance) -> dict[str, str] | None:
         """Attributes that only this picture shows together, never the asked one; None when five do not suffice."""
-        shown = getattr(self._catalog.entities[number], part)
-        names = [name for name in chance.shuffled(shown) if name != asked][:MAX_STATED]
-        for size in range(min(MIN_STATED, len(names)), len(names) + 1):
-            stated = {name: shown[name] for name in names[:size]}
-            if self._catalog.galleries[part].count(stated) == 1:
-                return stated
-        return None
+        shown, gallery = getattr(self._catalog.entities[number], part), self._catalog.galleries[part]
+        return state_uniquely(shown, asked, lambda stated: gallery.count(stated) == 1, chance)
 
     def _draft(
         self,

@@ -13,15 +13,17 @@ from .lexicon import BUILDERS, LOADS, PLACES, SPLITS, YEARS, names_of_split
 from .wording import article, describe, join_phrases, phrase_attribute, subject, word_picture_attribute, word_question
 
 __all__ = [
+    "FACT_VALUES",
     "DescribedPicture",
     "ReadingRow",
+    "check_count",
     "describe_fully",
     "make_pretraining_split",
     "make_reading_rows",
     "write_fact",
 ]
 
-_VALUES: Mapping[str, tuple[str, ...]] = {"year": YEARS, "builder": BUILDERS, "load": LOADS, "place": PLACES}
+FACT_VALUES: Mapping[str, tuple[str, ...]] = {"year": YEARS, "builder": BUILDERS, "load": LOADS, "place": PLACES}
 _MAX_FACTS = 4
 _UNANSWERABLE_SHARE = 0.15
 _NAME_ALIKE_SHARE = 0.4
@@ -113,7 +115,7 @@ def make_pretraining_split(seed: int, num_pictures: int, *, split: str = "train"
     """
     if split not in SPLITS:
         raise ValueError(f"There is no split {split!r}. Choose one of {', '.join(SPLITS)}.")
-    _check_count("num_pictures", num_pictures)
+    check_count("num_pictures", num_pictures)
     pictures = []
     for number in range(num_pictures):
         chance = Chance("pre-training", split, seed, number)
@@ -144,7 +146,7 @@ def make_reading_rows(seed: int, num_rows: int) -> list[ReadingRow]:
         >>> 1 <= len(row.items) <= 4 and (row.answer == "") == (row.relevant == ())
         True
     """
-    _check_count("num_rows", num_rows)
+    check_count("num_rows", num_rows)
     names = names_of_split("train")
     by_word: dict[str, list[str]] = {}
     for name in names:
@@ -154,7 +156,7 @@ def make_reading_rows(seed: int, num_rows: int) -> list[ReadingRow]:
 
 
 def _make_row(number: int, names: tuple[str, ...], by_word: Mapping[str, list[str]], chance: Chance) -> ReadingRow:
-    facts, name = tuple(_VALUES), chance.pick(names)
+    facts, name = tuple(FACT_VALUES), chance.pick(names)
     asked = (name, chance.pick(facts))
     told = [asked]
     wanted = chance.whole(1, _MAX_FACTS)
@@ -176,25 +178,21 @@ def _make_row(number: int, names: tuple[str, ...], by_word: Mapping[str, list[st
                 (name, facts[(facts.index(asked[1]) + 1) % len(facts)])
             ]
     told = chance.shuffled(told)
-    values = {pair: chance.pick(_VALUES[pair[1]]) for pair in told}
-    items = tuple(_write_value(f"r{number:06d}-{place}", *pair, values[pair]) for place, pair in enumerate(told))
+    values = {pair: chance.pick(FACT_VALUES[pair[1]]) for pair in told}
+    items = tuple(write_fact(f"r{number:06d}-{place}", *pair, values[pair]) for place, pair in enumerate(told))
     kind = "boat" if asked[1] == "load" else "building"
     question = f"In which place is {name}?" if asked[1] == "place" else word_question(asked[1], subject(kind, name))
     relevant = tuple(place for place, pair in enumerate(told) if pair == asked)
     return ReadingRow(items=items, question=question, answer=values.get(asked, ""), relevant=relevant)
 
 
-def write_fact(item_id: str, name: str, fact: str, chance: Chance) -> KnowledgeItem:
-    """A text item that tells a "year", "builder", "place" or "load" drawn anew.
+def write_fact(item_id: str, name: str, fact: str, value: str) -> KnowledgeItem:
+    """An item without a picture that tells a value of `FACT_VALUES`; a place or a load as its picture's item would.
 
     Example:
-        >>> write_fact("r1", "Melbald Holti", "year", Chance(0)).text[:29]
-        'Melbald Holti was founded in '
+        >>> write_fact("r1", "Melbald Holti", "year", "1743").text
+        'Melbald Holti was founded in 1743.'
     """
-    return _write_value(item_id, name, fact, chance.pick(_VALUES[fact]))
-
-
-def _write_value(item_id: str, name: str, fact: str, value: str) -> KnowledgeItem:
     if fact == "place":
         return KnowledgeItem(id=item_id, title=name, caption=f"{name} in {value}")
     if fact == "load":
@@ -203,6 +201,11 @@ def _write_value(item_id: str, name: str, fact: str, value: str) -> KnowledgeIte
     return KnowledgeItem(id=item_id, title=name, text=text)
 
 
-def _check_count(name: str, count: int) -> None:
+def check_count(name: str, count: int) -> None:
+    """Refuse a negative number.
+
+    Raises:
+        ValueError: naming it.
+    """
     if count < 0:
         raise ValueError(f"{name} must not be negative, got {count}.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..processing.knowledge_rablip import KnowledgeItem
-from .asking import MAX_STATED, MIN_STATED
+from .asking import state_uniquely
 from .chance import Chance
 from .entities import attributes_of
-from .lexicon import LOADS, PLACES, names_of_split
-from .pretraining import DescribedPicture, ReadingRow, write_fact
+from .lexicon import names_of_split
+from .pretraining import FACT_VALUES, DescribedPicture, ReadingRow, check_count, write_fact
 from .wording import PICTURE_QUESTIONS, describe, subject, word_question, word_yes_no_question
 
 __all__ = ["make_viewing_rows"]
@@ -41,8 +42,7 @@ def make_viewing_rows(seed: int, pictures: Sequence[DescribedPicture], num_rows:
         >>> row.items[0].id[0], (row.answer == "") == (row.relevant == ())
         ('p', True)
     """
-    if num_rows < 0:
-        raise ValueError(f"num_rows must not be negative, got {num_rows}.")
+    check_count("num_rows", num_rows)
     if len(pictures) <= _MAX_ITEMS:
         raise ValueError(f"A row shows up to {_MAX_ITEMS} pictures, got only {len(pictures)}. Pass more pictures.")
     names = names_of_split("train")
@@ -60,7 +60,8 @@ def _make_row(pictures: Sequence[DescribedPicture], names: tuple[str, ...], chan
         if chance.happens(_PICTURE_SHARE):
             items.append(_write_picture(picture, name, chance))
         else:
-            items.append(_write_text(f"{asked.id}-text{len(items)}", called[0], chance))
+            fact = chance.pick(("year", "builder"))
+            items.append(write_fact(f"{asked.id}-text{len(items)}", called[0], fact, chance.pick(FACT_VALUES[fact])))
     question, answer = _ask(asked, called[0], [picture.attributes for picture in shown[1:]], chance)
     items = chance.shuffled(items)
     relevant = tuple(place for place, item in enumerate(items) if item.id == asked.id)
@@ -84,13 +85,12 @@ def _ask(picture: DescribedPicture, name: str, others: Sequence[Mapping[str, str
     askable = [attribute for attribute in attributes if attribute in PICTURE_QUESTIONS or yes_no]
     attribute = chance.pick([name for name in askable if name != "sky"])
     if chance.happens(_BY_LOOK_SHARE):
-        # Enough attributes that no other picture of the row shows them all, whether it is shown or left out.
-        rest = [name for name in chance.shuffled(attributes) if name != attribute][:MAX_STATED]
-        for size in range(min(MIN_STATED, len(rest)), len(rest) + 1):
-            stated = {name: attributes[name] for name in rest[:size]}
-            if not any(stated.items() <= dict(other).items() for other in others):
-                about = describe(kind, stated, chance)
-                break
+        # No other picture of the row may show them all, whether it is shown or left out.
+        stated = state_uniquely(
+            attributes, attribute, lambda part: not any(part.items() <= other.items() for other in others), chance
+        )
+        if stated is not None:
+            about = describe(kind, stated, chance)
     value = attributes[attribute]
     if not yes_no:
         return word_question(attribute, about), value
@@ -101,12 +101,5 @@ def _ask(picture: DescribedPicture, name: str, others: Sequence[Mapping[str, str
 
 
 def _write_picture(picture: DescribedPicture, name: str, chance: Chance) -> KnowledgeItem:
-    if picture.kind == "building":
-        caption = f"{name} in {chance.pick(PLACES)}"
-        return KnowledgeItem(id=picture.id, title=name, caption=caption, image=picture.image)
-    text = f"It carries {chance.pick(LOADS)} barrels."
-    return KnowledgeItem(id=picture.id, title=name, caption=f"Boat of {name}", text=text, image=picture.image)
-
-
-def _write_text(item_id: str, name: str, chance: Chance) -> KnowledgeItem:
-    return write_fact(item_id, name, chance.pick(("year", "builder")), chance)
+    fact = "place" if picture.kind == "building" else "load"
+    return replace(write_fact(picture.id, name, fact, chance.pick(FACT_VALUES[fact])), image=picture.image)

@@ -47,6 +47,13 @@ def process(processor: RablipProcessor, **options: Any) -> Any:
     return processor.process_generation(QUESTIONS, EVIDENCE, IMAGES, **options)
 
 
+def process_padded(name: str, side: str) -> tuple[RablipProcessor, Any]:
+    """A processor that pads on the given side, and its batch with answers and both passes."""
+    processor = make_processor(name)
+    processor.tokenizer.padding_side = side
+    return processor, process(processor, answers=["1889", None, "red"], relevance=RELEVANCE, askg=True)
+
+
 def read(processor: RablipProcessor, batch: Any, row: int, name: str = "input_ids", labels: str = "labels") -> str:
     """The text of a row's prompt: neither padding, nor image tokens, nor what is to be learned."""
     ids, mask = batch[name][row], batch[name.replace("input_ids", "attention_mask")][row].bool()
@@ -101,9 +108,7 @@ def test_batches_without_pictures_candidates_or_targets_lack_their_keys(processo
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("name", MODELS)
 def test_positions_point_at_the_end_of_each_closing_marker(name: str, side: str) -> None:
-    processor = make_processor(name)
-    processor.tokenizer.padding_side = side
-    batch = process(processor, answers=["1889", None, "red"], relevance=RELEVANCE, askg=True)
+    processor, batch = process_padded(name, side)
     for prefix in ("", "askg_"):
         for row, items in enumerate(EVIDENCE):
             ids = batch[f"{prefix}input_ids"][row]
@@ -118,9 +123,7 @@ def test_positions_point_at_the_end_of_each_closing_marker(name: str, side: str)
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("name", MODELS)
 def test_segments_are_the_question_and_each_candidate_with_its_markers(name: str, side: str) -> None:
-    processor = make_processor(name)
-    processor.tokenizer.padding_side = side
-    batch = process(processor, answers=["1889", None, "red"], relevance=RELEVANCE, askg=True)
+    processor, batch = process_padded(name, side)
     for prefix in ("", "askg_"):
         for row, (question, items) in enumerate(zip(QUESTIONS, EVIDENCE, strict=True)):
             ids, parts = batch[f"{prefix}input_ids"][row], batch[f"{prefix}segment_ids"][row]
