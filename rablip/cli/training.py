@@ -28,7 +28,7 @@ def tiny(
     """Train the tiny checkpoint that ships with the repository."""
     if scale <= 0:
         raise ValueError(f"--scale is {scale}; it must be above 0.")
-    from ..training.tiny import train_tiny
+    from ..tiny_checkpoint import train_tiny
 
     train_tiny(out, seed=seed, scale=scale)
     typer.echo(f"trained: {out}")

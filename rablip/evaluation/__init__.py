@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         recall_at_k,
     )
     from .table import print_report, render_report
+    from .thresholds import FittedThresholds, fit_thresholds
     from .world_evaluation import evaluate_world
     from .world_report import WorldReport
 
@@ -38,6 +39,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "recall_at_k",
     ),
     "table": ("print_report", "render_report"),
+    "thresholds": ("FittedThresholds", "fit_thresholds"),
     "world_evaluation": ("evaluate_world",),
     "world_report": ("WorldReport",),
 }
@@ -46,6 +48,7 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     "Bm25Ranker",
     "Figure",
+    "FittedThresholds",
     "PrecisionRecall",
     "RandomRanker",
     "TfidfRanker",
@@ -56,6 +59,7 @@ __all__ = [
     "derangement",
     "evaluate_world",
     "exact_match",
+    "fit_thresholds",
     "majority_answer",
     "majority_matches",
     "normalize_answer",

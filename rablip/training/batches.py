@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..processing.collators import CandidateExample, GeneratorCollator, RerankerCollator, RetrieverCollator
-from ..processing.knowledge_rablip import KnowledgeItem, QuestionExample
+from ..processing.knowledge_rablip import QuestionExample
 from .candidates import choose_distinct, sample_candidates, sample_negatives
 from .pools import TrainingPool
 
@@ -34,9 +34,9 @@ def make_retriever_batch(
     *,
     num_questions: int = 64,
     negatives_per_question: int = 1,
-    descriptions: Sequence[tuple[QuestionExample, KnowledgeItem]] = (),
+    more_rows: Sequence[CandidateExample] = (),
 ) -> dict[str, torch.Tensor]:
-    """Questions, one positive and hard negatives each, and described pictures, for `RablipRetriever`.
+    """Questions, one positive and hard negatives each, for `RablipRetriever`.
 
     A question that needs two searches is trained on either: on the question itself with the picture that it describes,
     or with that picture's title added and the item that the second search has to find.
@@ -48,15 +48,13 @@ def make_retriever_batch(
         num_questions: questions in the batch.
         negatives_per_question: hard negatives added to the batch per question; every other question's items are
             negatives too.
-        descriptions: questions that describe a picture fully, each with that bare picture; added to the batch.
+        more_rows: rows added as they are; `pool.features` holds their pictures too.
 
     Returns:
         Inputs of `RablipRetriever.forward`; `positive_mask` marks every item of the batch that is right for a
         question, so that no right answer is a negative.
     """
-    rows = [
-        CandidateExample(question=question, candidates=(item,), relevance=(1.0,)) for question, item in descriptions
-    ]
+    rows = list(more_rows)
     for example in draw_questions(pool, generator, num_questions, answerable_only=True):
         rows.append(_draw_row(pool, example, generator, 1 + negatives_per_question, max_positives=1))
     collator = RetrieverCollator(
@@ -72,6 +70,7 @@ def make_reranker_batch(
     *,
     num_questions: int = 24,
     candidates_per_question: int = 4,
+    more_rows: Sequence[CandidateExample] = (),
 ) -> dict[str, torch.Tensor]:
     """(question, candidate) pairs with relevance labels, for `RablipReranker`.
 
@@ -81,14 +80,16 @@ def make_reranker_batch(
         processor: a `RablipRetrieverProcessor`.
         num_questions: questions in the batch.
         candidates_per_question: pairs per question; at most half of them relevant.
+        more_rows: rows added as they are; `pool.features` holds their pictures too.
 
     Returns:
         Inputs of `RablipReranker.forward` with `relevance_labels (num_pairs,)`.
     """
-    rows = [
-        _draw_row(pool, example, generator, candidates_per_question, max_positives=candidates_per_question // 2)
-        for example in draw_questions(pool, generator, num_questions)
-    ]
+    rows = list(more_rows)
+    for example in draw_questions(pool, generator, num_questions):
+        rows.append(
+            _draw_row(pool, example, generator, candidates_per_question, max_positives=candidates_per_question // 2)
+        )
     collator = RerankerCollator(
         processor, generator=generator, features=pool.stack_features, question_features=pool.stack_features
     )
@@ -103,6 +104,7 @@ def make_generator_batch(
     num_questions: int = 24,
     max_candidates: int = 4,
     askg: bool = True,
+    more_rows: Sequence[CandidateExample] = (),
 ) -> dict[str, torch.Tensor]:
     """Questions with 0..K shuffled candidates, answers and relevance, for `RablipForConditionalGeneration`.
 
@@ -113,12 +115,13 @@ def make_generator_batch(
         num_questions: questions in the batch.
         max_candidates: most candidates per question.
         askg: add the second pass, which lists the relevant references.
+        more_rows: rows added as they are; `pool.features` holds their pictures too.
 
     Returns:
         Inputs of `RablipForConditionalGeneration.forward`; a question whose candidates cannot answer it has no answer
         to learn, only the relevance of what is shown.
     """
-    rows = []
+    rows = list(more_rows)
     for example in draw_questions(pool, generator, num_questions):
         shown = sample_candidates(
             pool, example, generator, max_candidates=max_candidates, max_pictures=processor.max_images

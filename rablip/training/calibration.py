@@ -52,15 +52,19 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor, *, num_steps: in
     return float(log_temperature.detach().exp().clamp(0.05, 20.0))
 
 
-def fit_threshold(probabilities: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
-    """The probability from which "relevant" gives the best F1.
+def fit_threshold(
+    probabilities: torch.Tensor, labels: torch.Tensor, *, num_missed: int = 0, beta: float = 1.0
+) -> tuple[float, float]:
+    """The probability from which "relevant" gives the best F-beta.
 
     Args:
         probabilities (`torch.Tensor` of shape `(num_pairs,)`): calibrated relevance.
         labels (`torch.Tensor` of shape `(num_pairs,)`): 1 relevant, 0 not.
+        num_missed: relevant pairs that were never judged, so that no threshold can find them.
+        beta: how many times as much recall counts as precision.
 
     Returns:
-        The threshold (half-way between the two probabilities that it separates) and its F1.
+        The threshold (half-way between the two probabilities that it separates) and its F-beta.
 
     Raises:
         ValueError: the shapes differ, or no label is positive.
@@ -87,13 +91,13 @@ def fit_threshold(probabilities: torch.Tensor, labels: torch.Tensor) -> tuple[fl
     ranked = probabilities.double()[order]
     hits = labels.double()[order].cumsum(0)
     chosen = torch.arange(1, len(ranked) + 1, dtype=torch.float64)
-    f1 = 2 * hits / (chosen + num_positives)
+    scores = (1 + beta**2) * hits / (chosen + beta**2 * (num_positives + num_missed))
     # A threshold can only fall between different probabilities.
-    separable = torch.ones_like(f1, dtype=torch.bool)
+    separable = torch.ones_like(scores, dtype=torch.bool)
     separable[:-1] = ranked[:-1] > ranked[1:]
-    best = int(torch.where(separable, f1, torch.full_like(f1, -1)).argmax())
+    best = int(torch.where(separable, scores, torch.full_like(scores, -1)).argmax())
     below = float(ranked[best + 1]) if best + 1 < len(ranked) else 0.0
-    return round((float(ranked[best]) + below) / 2, 6), float(f1[best])
+    return round((float(ranked[best]) + below) / 2, 6), float(scores[best])
 
 
 __all__ = ["fit_temperature", "fit_threshold"]

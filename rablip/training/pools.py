@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -38,6 +39,10 @@ class TrainingPool:
     def stack_features(self, keys: Sequence[str]) -> torch.Tensor:
         """Features `(num_keys, num_image_tokens, vision_hidden_size)` of several pictures."""
         return torch.stack([self.features[key] for key in keys])
+
+    def add_features(self, features: Mapping[str, torch.Tensor]) -> TrainingPool:
+        """The pool with features of pictures that are not of its knowledge base."""
+        return dataclasses.replace(self, features={**features, **self.features})
 
     def ask(self, example: QuestionExample, hop: int) -> str:
         """The question of a search: the second one adds the title of the picture found by the first."""

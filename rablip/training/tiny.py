@@ -1,16 +1,14 @@
-"""`make tiny`: the whole path from nothing to the checkpoint that ships with the repository.
+"""The stages behind `make tiny`: from nothing to the three models that ship with the repository.
 
 Stage 0 pre-trains the vision tower (by listing what pictures show) and the language model (by reading facts), each on
 its own, then joins them (by answering from pictures and facts); both are frozen from then on, as at full size. The
 retriever, the re-ranker (on what the retriever finds) and the generator (LoRA on its language model) are trained on
-top, temperatures and thresholds are fitted on a validation world, and everything is written as a bundle. Each finished
-stage is kept in the work folder, so that an interrupted run goes on.
+top. Each finished stage is kept in the work folder, so that an interrupted run goes on.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,20 @@ from transformers.utils import logging
 
 from ..configuration.configuration_rablip import RablipConfig, RablipRerankerConfig, RablipRetrieverConfig
 from ..modeling_rablip import RablipForConditionalGeneration, RablipReranker, RablipRetriever
+from ..processing.collators import CandidateExample
 from ..processing.knowledge_rablip import KnowledgeItem, QuestionExample
-from ..world import WORLD_VERSION, make_pretraining_split, make_reading_rows, make_viewing_rows, make_world
+from ..world import (
+    ReadingRow,
+    World,
+    make_look_rows,
+    make_pretraining_split,
+    make_reading_rows,
+    make_viewing_rows,
+    make_world,
+)
 from .adapters import add_lora
 from .batches import make_generator_batch, make_reranker_batch, make_retriever_batch
 from .features import encode_pictures
-from .fitting import fit_generator, fit_reranker
 from .mining import mine_candidates
 from .pools import TrainingPool
 from .stages import run_stage
@@ -35,6 +41,8 @@ from .tiny_data import (
     build_pool,
     build_processors,
     collect_corpus,
+    draw_rows,
+    judge_row,
     make_base_batch,
     make_reading_batch,
     make_visible_batch,
@@ -82,6 +90,15 @@ class TinyTraining:
             list(collect_corpus(self.worlds[: recipe.num_vocabulary_worlds], descriptions))
         )
         self._pools: list[TrainingPool] | None = None
+        self._features: dict[str, torch.Tensor] | None = None
+
+    def _make_looks(self) -> list[ReadingRow]:
+        num_rows = self.recipe.scaled(self.recipe.num_look_rows, minimum=64)
+        return make_look_rows(self.recipe.seed, self.pretraining, num_rows)
+
+    def _answered_looks(self) -> list[ReadingRow]:
+        """Look rows without those whose picture only tells of whom a missing text is: that is not evidence enough."""
+        return [row for row in self._make_looks() if bool(row.answer) == bool(row.relevant)]
 
     def _num_entities(self) -> int:
         return min(self.recipe.entities_per_world, self.recipe.scaled(self.recipe.entities_per_world, minimum=40))
@@ -174,20 +191,27 @@ class TinyTraining:
             for part in LANGUAGE_PARTS:
                 getattr(model, part).load_state_dict(getattr(language, part).state_dict())
             model.freeze_vision_tower()
-            image_processor = self.processor.image_processor
-            features = encode_pictures(model, image_processor, {row.id: row.image for row in self.pretraining})
+            features = self.features(model)
             num_viewing = self.recipe.scaled(self.recipe.num_viewing_rows, minimum=64)
             viewing = make_viewing_rows(self.recipe.seed, self.pretraining, num_viewing)
+            looks = self._answered_looks()
             num_rows = self.recipe.stages["base"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
                 return make_base_batch(
-                    self.pretraining, features, viewing, self.reading, generator, self.processor, num_rows
+                    self.pretraining, features, viewing, looks, self.reading, generator, self.processor, num_rows
                 )
 
             return self._run("base", model, make_batch)
 
         return self._finished("base", RablipForConditionalGeneration, train)
+
+    def features(self, base: Any) -> dict[str, torch.Tensor]:
+        """The frozen tower's features of the pre-training pictures; encoded once."""
+        if self._features is None:
+            pictures = {row.id: row.image for row in self.pretraining}
+            self._features = encode_pictures(base, self.processor.image_processor, pictures)
+        return self._features
 
     def pools(self, base: Any) -> list[TrainingPool]:
         """The training worlds with the frozen tower's features; built once."""
@@ -196,11 +220,10 @@ class TinyTraining:
             self._pools = [build_pool(world, base, image_processor) for world in self.worlds]
         return self._pools
 
-    def validation_pool(self, base: Any) -> TrainingPool:
-        """A world of validation entities, on which thresholds are fitted."""
+    def validation_world(self) -> World:
+        """A world of validation entities, on which temperatures and thresholds are fitted."""
         count = self.recipe.scaled(self.recipe.validation_entities, minimum=40)
-        world = make_world(self.recipe.seed + 1, min(self.recipe.validation_entities, count), split="validation")
-        return build_pool(world, base, self.processor.image_processor)
+        return make_world(self.recipe.seed + 1, min(self.recipe.validation_entities, count), split="validation")
 
     def train_retriever(self, base: Any) -> RablipRetriever:
         """The dense retriever, warm-started from stage 0's vision part, vision tower frozen."""
@@ -215,39 +238,33 @@ class TinyTraining:
             logger.warning("New weights of the retriever: %s", retriever.load_trunk(base))
             retriever.freeze_vision_tower()
             pools = self.pools(base)
-            described = self._described_pictures(base)
+            described, features = self._describe_pictures(), self.features(base)
             num_rows = self.recipe.stages["retriever"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
                 pool = pools[int(generator.integers(len(pools)))]
-                picked = [described[index] for index in generator.permutation(len(described))[: num_rows // 3]]
-                shown = TrainingPool(
-                    items=pool.items,
-                    examples=pool.examples,
-                    features={**{item.id: features for _, item, features in picked}, **pool.features},
-                )
                 return make_retriever_batch(
-                    shown,
+                    pool.add_features(features),
                     generator,
                     self.retriever_processor,
                     num_questions=num_rows,
                     negatives_per_question=2,
-                    descriptions=[(question, item) for question, item, _ in picked],
+                    more_rows=draw_rows(described, generator, num_rows // 3),
                 )
 
             return self._run("retriever", retriever, make_batch)
 
         return self._finished("retriever", RablipRetriever, train)
 
-    def _described_pictures(self, base: Any) -> list[tuple[QuestionExample, KnowledgeItem, torch.Tensor]]:
-        """Pictures of the pre-training split as knowledge items without a caption, with their descriptions."""
+    def _describe_pictures(self) -> list[CandidateExample]:
+        """Full descriptions of pictures, each with its picture as a knowledge item without words."""
         rows = self.pretraining[: self.recipe.scaled(4000, minimum=32)]
-        features = encode_pictures(base, self.processor.image_processor, {row.id: row.image for row in rows})
         described = []
         for number, row in enumerate(rows):
             text = row.descriptions[number % len(row.descriptions)]
             question = QuestionExample(id=row.id, question=text, positive_ids=(row.id,))
-            described.append((question, KnowledgeItem(id=row.id, image=row.image), features[row.id]))
+            item = KnowledgeItem(id=row.id, image=row.image)
+            described.append(CandidateExample(question=question, candidates=(item,), relevance=(1.0,)))
         return described
 
     def train_reranker(self, base: Any, retriever: RablipRetriever) -> RablipReranker:
@@ -257,12 +274,19 @@ class TinyTraining:
             reranker = RablipReranker(RablipRerankerConfig(**self._trunk(), matching_dim=EMBEDDING_DIM))
             logger.warning("New weights of the re-ranker: %s", reranker.load_trunk(retriever))
             reranker.freeze_vision_tower()
-            pools = self.mined_pools(base, retriever)
+            pools, features = self.mined_pools(base, retriever), self.features(base)
+            looks = [judge_row(row) for row in self._make_looks()]
             num_rows = self.recipe.stages["reranker"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
                 pool = pools[int(generator.integers(len(pools)))]
-                return make_reranker_batch(pool, generator, self.retriever_processor, num_questions=num_rows)
+                return make_reranker_batch(
+                    pool.add_features(features),
+                    generator,
+                    self.retriever_processor,
+                    num_questions=num_rows // 2,
+                    more_rows=draw_rows(looks, generator, num_rows // 2),
+                )
 
             return self._run("reranker", reranker, make_batch)
 
@@ -277,8 +301,11 @@ class TinyTraining:
                 logger.warning("Training world %d: recall@5 %.3f.", number, recall)
         return pools
 
-    def train_generator(self, base: Any) -> RablipForConditionalGeneration:
-        """The generator: frozen language model with LoRA, Q-Former, fusion, projection and relevance head trained."""
+    def train_generator(self, base: Any, retriever: RablipRetriever) -> RablipForConditionalGeneration:
+        """The generator: frozen language model with LoRA, Q-Former, fusion, projection and relevance heads trained.
+
+        Its wrong candidates are the worlds' own and what the retriever finds, as when it answers.
+        """
 
         def train() -> RablipForConditionalGeneration:
             generator_model = copy.deepcopy(base)
@@ -286,13 +313,20 @@ class TinyTraining:
             generator_model.freeze_vision_tower()
             generator_model.freeze_language_model()
             adapted = add_lora(generator_model, rank=32)
-            pools = self.pools(base)
+            pools, features = self.mined_pools(base, retriever), self.features(base)
+            looks = [judge_row(row) for row in self._answered_looks()]
             num_rows = self.recipe.stages["generator"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
                 pool = pools[int(generator.integers(len(pools)))]
+                num_looks = num_rows // 4
                 return make_generator_batch(
-                    pool, generator, self.processor, num_questions=num_rows, max_candidates=MAX_CANDIDATES
+                    pool.add_features(features),
+                    generator,
+                    self.processor,
+                    num_questions=num_rows - num_looks,
+                    max_candidates=MAX_CANDIDATES,
+                    more_rows=draw_rows(looks, generator, num_looks),
                 )
 
             return self._run("generator", adapted, make_batch).merge_and_unload()
@@ -300,47 +334,4 @@ class TinyTraining:
         return self._finished("generator", RablipForConditionalGeneration, train)
 
 
-def train_tiny(
-    out: str | Path, *, seed: int = 0, scale: float = 1.0, work_dir: str | Path | None = None
-) -> dict[str, Any]:
-    """Train the tiny bundle (retriever, re-ranker, generator, each with its processor).
-
-    Args:
-        out: folder of the bundle.
-        seed: seed of worlds, weights and batches.
-        scale: multiplies steps and data; 1.0 is what ships.
-        work_dir: checkpoints and finished stages; beside `out` by default. An interrupted run goes on from there.
-
-    Returns:
-        `dict`: what was fitted on validation data (`reranker`, `generator`), and `seed`, `scale`, `world_version`.
-    """
-    out = Path(out)
-    training = TinyTraining(work_dir or out.with_name(f"{out.name}-work"), TinyRecipe(seed=seed, scale=scale))
-    vision = training.train_vision()
-    retriever = training.train_retriever(vision)
-    reranker = training.train_reranker(vision, retriever)
-    base = training.train_base()
-    generator = training.train_generator(base)
-
-    validation = training.validation_pool(base)
-    validation_recall = mine_candidates(retriever, training.retriever_processor, validation)
-    summary: dict[str, Any] = {
-        "seed": seed,
-        "scale": scale,
-        "world_version": WORLD_VERSION,
-        "retriever": {"validation_recall@5": validation_recall},
-        "reranker": fit_reranker(reranker, training.retriever_processor, validation),
-        "generator": fit_generator(generator, training.processor, validation, seed=seed),
-    }
-    for name, model, processor in (
-        ("retriever", retriever, training.retriever_processor),
-        ("reranker", reranker, training.retriever_processor),
-        ("generator", generator, training.processor),
-    ):
-        model.save_pretrained(out / name)
-        processor.save_pretrained(out / name)
-    (out / "training.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return summary
-
-
-__all__ = ["TinyTraining", "train_tiny"]
+__all__ = ["TinyTraining"]

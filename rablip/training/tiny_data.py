@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
+from ..processing.collators import CandidateExample
 from ..processing.images_rablip import load_image
-from ..processing.knowledge_rablip import ImageRef, KnowledgeItem
+from ..processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 from ..processing.processing_rablip import RablipProcessor, RablipRetrieverProcessor
 from ..processing.prompts_rablip import (
     build_askg_prompt,
@@ -131,14 +132,15 @@ def make_base_batch(
     pictures: Sequence[DescribedPicture],
     features: Mapping[str, torch.Tensor],
     viewing: Sequence[ReadingRow],
+    looks: Sequence[ReadingRow],
     reading: Sequence[ReadingRow],
     generator: np.random.Generator,
     processor: Any,
     num_rows: int,
 ) -> dict[str, torch.Tensor]:
-    """A quarter lists of what is visible, half questions about pictures, a quarter questions about facts."""
-    listed = _draw(pictures, generator, num_rows // 4)
-    rows = [*_draw(viewing, generator, num_rows // 2), *_draw(reading, generator, num_rows // 4)]
+    """A quarter each: lists of what is visible, questions about pictures, about look-alikes, and about texts."""
+    listed = draw_rows(pictures, generator, num_rows // 4)
+    rows = [row for source in (viewing, looks, reading) for row in draw_rows(source, generator, num_rows // 4)]
     return _process_rows(processor, rows, listed, features)
 
 
@@ -146,11 +148,23 @@ def make_reading_batch(
     rows: Sequence[ReadingRow], generator: np.random.Generator, processor: Any, num_rows: int
 ) -> dict[str, torch.Tensor]:
     """Facts, a question about one of them, its answer and which fact tells it, without pictures."""
-    return _process_rows(processor, _draw(rows, generator, num_rows), [], {})
+    return _process_rows(processor, draw_rows(rows, generator, num_rows), [], {})
 
 
-def _draw(rows: Sequence[T], generator: np.random.Generator, count: int) -> list[T]:
+def draw_rows(rows: Sequence[T], generator: np.random.Generator, count: int) -> list[T]:
+    """Different ones of the rows in random order, all of them when there are not so many."""
     return [rows[index] for index in generator.permutation(len(rows))[:count]]
+
+
+def judge_row(row: ReadingRow) -> CandidateExample:
+    """A row's items as candidates of its question, with its answer."""
+    relevant = tuple(row.items[place].id for place in row.relevant)
+    return CandidateExample(
+        question=QuestionExample(id=row.items[0].id, question=row.question, positive_ids=relevant),
+        candidates=row.items,
+        relevance=tuple(float(item.id in relevant) for item in row.items),
+        answer=row.answer or None,
+    )
 
 
 def _process_rows(
@@ -165,7 +179,7 @@ def _process_rows(
         processor.process_generation(
             [LIST_VISIBLE] * len(listed) + [row.question for row in rows],
             none + [row.items for row in rows],
-            none + [[features.get(item.id) for item in row.items] for row in rows],
+            none + [[features[item.id] if item.image is not None else None for item in row.items] for row in rows],
             question_images=[features[picture.id] for picture in listed] + [None] * len(rows),
             answers=[_list_values(picture) for picture in listed] + [row.answer or None for row in rows],
             relevance=none + [[float(place in row.relevant) for place in range(len(row.items))] for row in rows],
@@ -181,6 +195,8 @@ __all__ = [
     "build_pool",
     "build_processors",
     "collect_corpus",
+    "draw_rows",
+    "judge_row",
     "make_base_batch",
     "make_reading_batch",
     "make_visible_batch",

@@ -82,6 +82,7 @@ class TinyRecipe:
         num_pretraining_pictures: described pictures, for the vision tower and the retriever.
         num_reading_rows: questions about facts, for the language model.
         num_viewing_rows: questions about described pictures, for the language model behind the Q-Former.
+        num_look_rows: descriptions of one of several look-alikes, for the language model and the re-ranker.
         stages: schedule per stage.
     """
 
@@ -94,14 +95,15 @@ class TinyRecipe:
     num_pretraining_pictures: int = 16000
     num_reading_rows: int = 40000
     num_viewing_rows: int = 40000
+    num_look_rows: int = 40000
     stages: dict[str, StageSchedule] = field(
         default_factory=lambda: {
             "vision": StageSchedule(num_steps=4000, learning_rate=2e-3, num_rows=64),
-            "language": StageSchedule(num_steps=5000, learning_rate=2e-3, num_rows=48),
-            "base": StageSchedule(num_steps=3500, learning_rate=1e-3, num_rows=64),
+            "language": StageSchedule(num_steps=4500, learning_rate=6e-4, num_rows=48),
+            "base": StageSchedule(num_steps=3000, learning_rate=6e-4, num_rows=64),
             "retriever": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=48),
-            "reranker": StageSchedule(num_steps=2500, learning_rate=1e-3, num_rows=32),
-            "generator": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=32),
+            "reranker": StageSchedule(num_steps=4500, learning_rate=6e-4, num_rows=48),
+            "generator": StageSchedule(num_steps=3500, learning_rate=8e-4, num_rows=32),
         }
     )
 

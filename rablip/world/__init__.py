@@ -29,9 +29,9 @@ Other metadata: `attribute` (what is asked), `evidence_modality` (of the item th
 picture), `hops` (item ids, one list per hop). `negative_ids` are other items of the entity, look-alikes, name-alikes
 and an item of another modality.
 
-**Pre-training** (`make_pretraining_split`, `make_reading_rows`, `make_viewing_rows`) gives nameless pictures with full
-descriptions, reading-comprehension rows over names of the train split with values drawn anew in every row, and rows
-that ask about those pictures under names of the train split drawn anew in every row.
+**Pre-training** (`make_pretraining_split`, `make_reading_rows`, `make_viewing_rows`, `make_look_rows`) gives nameless
+pictures with full descriptions; and rows whose names (of the train split) and values are drawn anew in every row:
+reading comprehension, questions about those pictures, and descriptions of one of several that look almost the same.
 
 **Frozen.** The same arguments give the same texts and pixels everywhere (PNG bytes can differ with the compression
 library that Pillow was built with). `WORLD_VERSION` is a hash of what the generator makes; a change of content must
@@ -43,6 +43,7 @@ from __future__ import annotations
 from .files import read_world, write_world
 from .knobs import KIND_SHARES, PICTURE_KINDS, QUESTION_KINDS, WorldKnobs
 from .lexicon import names_of_split, split_of_name, world_vocabulary
+from .looks import make_look_rows
 from .pretraining import DescribedPicture, ReadingRow, make_pretraining_split, make_reading_rows
 from .version import WORLD_VERSION, compute_world_version
 from .viewing import make_viewing_rows
@@ -58,6 +59,7 @@ __all__ = [
     "World",
     "WorldKnobs",
     "compute_world_version",
+    "make_look_rows",
     "make_pretraining_split",
     "make_reading_rows",
     "make_viewing_rows",

@@ -89,7 +89,8 @@ class Asker:
             if kind == "YesNo":
                 answer = "yes" if self._next_answer_is_yes else "no"
                 self._next_answer_is_yes = not self._next_answer_is_yes
-                question = word_yes_no_question(attribute, self._asked_value(attribute, value, answer, chance), about)
+                asked_value = self._asked_value(attribute, value, answer, chance)
+                question = word_yes_no_question({attribute: asked_value}, about)
             else:
                 answer, question = value, word_question(attribute, about)
             yield self._draft(kind, attribute, question, answer, number, [(part,)], visual_only, stated)

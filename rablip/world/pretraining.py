@@ -18,6 +18,7 @@ __all__ = [
     "ReadingRow",
     "check_count",
     "describe_fully",
+    "draw_places",
     "make_pretraining_split",
     "make_reading_rows",
     "write_fact",
@@ -27,6 +28,7 @@ FACT_VALUES: Mapping[str, tuple[str, ...]] = {"year": YEARS, "builder": BUILDERS
 _MAX_FACTS = 4
 _UNANSWERABLE_SHARE = 0.15
 _NAME_ALIKE_SHARE = 0.4
+_MANY_SHARE = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +52,13 @@ class DescribedPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingRow:
-    """A question over one to four items.
+    """One or more questions over one to four items.
 
     Args:
         items: facts as knowledge items without pictures (in `make_viewing_rows` also pictures), in random order.
-        question: asks one thing of one of them.
-        answer: its value, or "" when no item tells it.
-        relevant: positions in `items` of those that tell the answer (one or none).
+        question: asks one thing of one of them, or several.
+        answer: the value, or the values in the order of the questions; "" when no item tells it.
+        relevant: positions in `items` of those that tell the answer.
     """
 
     items: tuple[KnowledgeItem, ...]
@@ -136,7 +138,8 @@ def make_pretraining_split(seed: int, num_pictures: int, *, split: str = "train"
 def make_reading_rows(seed: int, num_rows: int) -> list[ReadingRow]:
     """Reading comprehension over names of the train split, with values drawn anew for every row.
 
-    The facts of a row are years, builders, places and loads; about one row in seven asks a fact that no item tells.
+    The facts of a row are years, builders, places and loads. Most rows ask for all of them at once; about one in seven
+    asks a fact that no item tells.
 
     Raises:
         ValueError: when the number is negative.
@@ -178,12 +181,20 @@ def _make_row(number: int, names: tuple[str, ...], by_word: Mapping[str, list[st
                 (name, facts[(facts.index(asked[1]) + 1) % len(facts)])
             ]
     told = chance.shuffled(told)
+    wanted_facts = chance.shuffled(told) if asked in told and chance.happens(_MANY_SHARE) else [asked]
     values = {pair: chance.pick(FACT_VALUES[pair[1]]) for pair in told}
-    items = tuple(write_fact(f"r{number:06d}-{place}", *pair, values[pair]) for place, pair in enumerate(told))
-    kind = "boat" if asked[1] == "load" else "building"
-    question = f"In which place is {name}?" if asked[1] == "place" else word_question(asked[1], subject(kind, name))
-    relevant = tuple(place for place, pair in enumerate(told) if pair == asked)
-    return ReadingRow(items=items, question=question, answer=values.get(asked, ""), relevant=relevant)
+    return ReadingRow(
+        items=tuple(write_fact(f"r{number:06d}-{place}", *pair, values[pair]) for place, pair in enumerate(told)),
+        question=" ".join(_ask_fact(*pair) for pair in wanted_facts),
+        answer=" ".join(values[pair] for pair in wanted_facts if pair in values),
+        relevant=tuple(place for place, pair in enumerate(told) if pair in wanted_facts),
+    )
+
+
+def _ask_fact(name: str, fact: str) -> str:
+    if fact == "place":
+        return f"In which place is {name}?"
+    return word_question(fact, subject("boat" if fact == "load" else "building", name))
 
 
 def write_fact(item_id: str, name: str, fact: str, value: str) -> KnowledgeItem:
@@ -209,3 +220,13 @@ def check_count(name: str, count: int) -> None:
     """
     if count < 0:
         raise ValueError(f"{name} must not be negative, got {count}.")
+
+
+def draw_places(length: int, count: int, chance: Chance) -> list[int]:
+    """Different whole numbers below `length`; shuffling all of them for every row would take most of the time."""
+    places: list[int] = []
+    while len(places) < count:
+        place = chance.whole(0, length - 1)
+        if place not in places:
+            places.append(place)
+    return places

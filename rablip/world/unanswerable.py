@@ -46,7 +46,7 @@ def _word(attribute: str, about: str, chance: Chance) -> str:
     may_ask_yes_no = attribute in ASKED["YesNo"]
     if may_ask_yes_no and (attribute not in PICTURE_QUESTIONS or chance.happens(_YES_NO_SHARE)):
         values = BUILDING_ATTRIBUTES.get(attribute) or BOAT_ATTRIBUTES[attribute]
-        return word_yes_no_question(attribute, chance.pick(values), about)
+        return word_yes_no_question({attribute: chance.pick(values)}, about)
     return word_question(attribute, about)
 
 

@@ -13,13 +13,14 @@ from PIL import Image
 from ..processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 from .knobs import WorldKnobs
 from .lexicon import world_vocabulary
+from .looks import make_look_rows
 from .pretraining import make_pretraining_split, make_reading_rows
 from .viewing import make_viewing_rows
 from .world import make_world
 
 __all__ = ["WORLD_VERSION", "compute_world_version"]
 
-WORLD_VERSION = "49a9a16a7a6eea29"
+WORLD_VERSION = "b76287b44b144bef"
 
 _SAMPLE = ((0, "train", 24), (1, "test", 24))  # seed, split, entities
 
@@ -45,11 +46,11 @@ def _content() -> Iterator[bytes]:
             yield from _item(item)
         for question in world.questions:
             yield from _question(question)
-    pictures = make_pretraining_split(0, 8)
+    pictures = make_pretraining_split(0, 40)
     for picture in pictures:
         yield json.dumps([picture.id, picture.kind, picture.descriptions, dict(picture.attributes)]).encode()
         yield _pixels(picture.image)
-    for row in [*make_reading_rows(0, 32), *make_viewing_rows(0, pictures, 32)]:
+    for row in [*make_reading_rows(0, 32), *make_viewing_rows(0, pictures, 32), *make_look_rows(0, pictures, 32)]:
         yield json.dumps([row.question, row.answer, row.relevant]).encode()
         for item in row.items:
             yield from _item(item)

@@ -10,14 +10,16 @@ from .asking import state_uniquely
 from .chance import Chance
 from .entities import attributes_of
 from .lexicon import names_of_split
-from .pretraining import FACT_VALUES, DescribedPicture, ReadingRow, check_count, write_fact
+from .pretraining import FACT_VALUES, DescribedPicture, ReadingRow, check_count, draw_places, write_fact
 from .wording import PICTURE_QUESTIONS, describe, subject, word_question, word_yes_no_question
 
 __all__ = ["make_viewing_rows"]
 
 _MAX_ITEMS = 3
 _PICTURE_SHARE = 0.7  # of the items beside the one asked about; the others are texts
-_YES_NO_SHARE = 0.25
+_YES_NO_SHARE = 0.5
+_MANY_SHARE = 0.75
+_MAX_ASKED = 4
 _BY_LOOK_SHARE = 0.4
 _UNANSWERABLE_SHARE = 0.1
 
@@ -25,8 +27,10 @@ _UNANSWERABLE_SHARE = 0.1
 def make_viewing_rows(seed: int, pictures: Sequence[DescribedPicture], num_rows: int) -> list[ReadingRow]:
     """Questions about what is visible in one of up to three items; half of the rows hold that one picture only.
 
-    Every row names its pictures anew (train split), and asks one attribute of one picture, which it calls by its name
-    or by what else is visible in it. In about one row in ten the picture is not there.
+    Every row names its pictures anew (train split), and asks about one picture, which it calls by its name or by what
+    else is visible in it. Half of the questions are for yes or no. Most rows ask several attributes at once and have
+    as many answers, in that order: one answer a row says very little to learn comparing from. In about one row in ten
+    the picture is not there.
 
     Args:
         seed: seed of all draws.
@@ -51,8 +55,8 @@ def make_viewing_rows(seed: int, pictures: Sequence[DescribedPicture], num_rows:
 
 def _make_row(pictures: Sequence[DescribedPicture], names: tuple[str, ...], chance: Chance) -> ReadingRow:
     num_items = 1 if chance.happens(0.5) else chance.whole(2, _MAX_ITEMS)
-    shown = [pictures[place] for place in _draw_places(len(pictures), num_items + 1, chance)]
-    called = [names[place] for place in _draw_places(len(names), num_items + 1, chance)]
+    shown = [pictures[place] for place in draw_places(len(pictures), num_items + 1, chance)]
+    called = [names[place] for place in draw_places(len(names), num_items + 1, chance)]
     asked = shown[0]
     first = 1 if chance.happens(_UNANSWERABLE_SHARE) else 0
     items = [_write_picture(shown[first], called[first], chance)]
@@ -68,36 +72,32 @@ def _make_row(pictures: Sequence[DescribedPicture], names: tuple[str, ...], chan
     return ReadingRow(items=tuple(items), question=question, answer=answer if relevant else "", relevant=relevant)
 
 
-def _draw_places(length: int, count: int, chance: Chance) -> list[int]:
-    """Different whole numbers below `length`; shuffling all of them for every row would take most of the time."""
-    places: list[int] = []
-    while len(places) < count:
-        place = chance.whole(0, length - 1)
-        if place not in places:
-            places.append(place)
-    return places
-
-
 def _ask(picture: DescribedPicture, name: str, others: Sequence[Mapping[str, str]], chance: Chance) -> tuple[str, str]:
     kind, attributes = picture.kind, picture.attributes
     about = subject(kind, name)
     yes_no = chance.happens(_YES_NO_SHARE)
-    askable = [attribute for attribute in attributes if attribute in PICTURE_QUESTIONS or yes_no]
-    attribute = chance.pick([name for name in askable if name != "sky"])
+    askable = [name for name in attributes if name != "sky" and (yes_no or name in PICTURE_QUESTIONS)]
+    asked = chance.shuffled(askable)
     if chance.happens(_BY_LOOK_SHARE):
         # No other picture of the row may show them all, whether it is shown or left out.
         stated = state_uniquely(
-            attributes, attribute, lambda part: not any(part.items() <= other.items() for other in others), chance
+            attributes, asked[0], lambda part: not any(part.items() <= other.items() for other in others), chance
         )
         if stated is not None:
             about = describe(kind, stated, chance)
-    value = attributes[attribute]
+            asked = [name for name in asked if name not in stated]
     if not yes_no:
-        return word_question(attribute, about), value
-    if chance.happens(0.5):
-        return word_yes_no_question(attribute, value, about), "yes"
-    other = chance.pick([other for other in attributes_of(kind)[attribute] if other != value])
-    return word_yes_no_question(attribute, other, about), "no"
+        if name not in about:
+            asked = asked[:1]
+        asked = asked[: chance.whole(2, _MAX_ASKED) if chance.happens(_MANY_SHARE) else 1]
+        return " ".join(word_question(part, about) for part in asked), " ".join(attributes[part] for part in asked)
+    asked = asked[: chance.whole(2, len(askable)) if chance.happens(_MANY_SHARE) else 1]
+    is_so = [chance.happens(0.5) for _ in asked]
+    values = {}
+    for attribute, holds in zip(asked, is_so, strict=True):
+        others_of = [other for other in attributes_of(kind)[attribute] if other != attributes[attribute]]
+        values[attribute] = attributes[attribute] if holds else chance.pick(others_of)
+    return word_yes_no_question(values, about), " ".join("yes" if holds else "no" for holds in is_so)
 
 
 def _write_picture(picture: DescribedPicture, name: str, chance: Chance) -> KnowledgeItem:

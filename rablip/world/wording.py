@@ -123,14 +123,16 @@ def word_question(attribute: str, about: str) -> str:
     return (PICTURE_QUESTIONS.get(attribute) or FACT_QUESTIONS[attribute]).format(about)
 
 
-def word_yes_no_question(attribute: str, value: str, about: str) -> str:
-    """A question whether an attribute has a value.
+def word_yes_no_question(asked: Mapping[str, str], about: str) -> str:
+    """A question whether attributes have these values.
 
     Example:
-        >>> word_yes_no_question("roof_color", "red", "Melbald Holti")
+        >>> word_yes_no_question({"roof_color": "red"}, "Melbald Holti")
         'Does Melbald Holti have a red roof?'
+        >>> word_yes_no_question({"roof_color": "red", "wall_mark": "star"}, "Melbald Holti")
+        'Does Melbald Holti have a red roof and a star?'
     """
-    return f"Does {about} have {phrase_attribute(attribute, value)}?"
+    return f"Does {about} have {join_phrases([phrase_attribute(name, value) for name, value in asked.items()])}?"
 
 
 def word_picture_question(fact: str) -> str:

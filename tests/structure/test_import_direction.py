@@ -53,8 +53,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.knowledge_base",
         "rablip.modeling_rablip",
         "rablip.processing",
+        "rablip.training",
         "rablip.world",
     ),
+    "rablip.tiny_checkpoint": ("rablip.answering", "rablip.evaluation", "rablip.training", "rablip.world"),
     "rablip.reports": ("rablip.answering", "rablip.knowledge_base", "rablip.processing"),
     "rablip.quickstart": (
         "rablip.answering",
@@ -71,7 +73,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.indexing",
         "rablip.processing",
         "rablip.quickstart",
-        "rablip.training",
+        "rablip.tiny_checkpoint",
         "rablip.world",
     ),
 }
@@ -81,7 +83,14 @@ WITHIN_PROCESSING: dict[str, tuple[str, ...]] = {
     "rablip.processing.images_rablip": (KNOWLEDGE,),
     "rablip.processing.prompts_rablip": (KNOWLEDGE,),
 }
-KNOWS_THE_WORLD = ("rablip.world", "rablip.training", "rablip.evaluation", "rablip.quickstart", "rablip.cli")
+KNOWS_THE_WORLD = (
+    "rablip.world",
+    "rablip.training",
+    "rablip.evaluation",
+    "rablip.quickstart",
+    "rablip.tiny_checkpoint",
+    "rablip.cli",
+)
 
 
 def below(module: str, package: str) -> bool:

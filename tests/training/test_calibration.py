@@ -39,6 +39,19 @@ def test_equal_probabilities_are_never_separated() -> None:
     assert f1 == pytest.approx(2 / 5)
 
 
+def test_pairs_that_were_never_judged_count_as_missed() -> None:
+    found, labels = torch.tensor([0.9, 0.4]), torch.tensor([1, 0])
+    # One of three relevant pairs can be found: precision 1, recall 1/3.
+    assert fit_threshold(found, labels, num_missed=2) == (0.65, pytest.approx(1 / 2))
+
+
+def test_a_small_beta_prefers_precision() -> None:
+    found, labels = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5]), torch.tensor([1, 0, 1, 1, 0])
+    # All three relevant with one wrong, or the first alone: F1 6/7 against 1/2, F0.1 nearly the precision.
+    assert fit_threshold(found, labels) == (0.55, pytest.approx(6 / 7))
+    assert fit_threshold(found, labels, beta=0.1) == (0.85, pytest.approx(1.01 / 1.03))
+
+
 def test_impossible_inputs_are_refused() -> None:
     with pytest.raises(ValueError, match="No label is positive"):
         fit_threshold(torch.rand(3), torch.zeros(3))

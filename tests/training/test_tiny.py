@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from rablip import RablipAnswerer
-from rablip.training.tiny import TinyTraining, train_tiny
+from rablip.tiny_checkpoint import train_tiny
+from rablip.training.tiny import TinyTraining
 from rablip.training.tiny_data import LIST_VISIBLE, make_base_batch
 from rablip.training.tiny_recipe import TinyRecipe
-from rablip.world import WORLD_VERSION, make_viewing_rows
+from rablip.world import WORLD_VERSION, make_look_rows, make_viewing_rows
 
 # PEFT 0.21 asks transformers for the old name.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -34,8 +35,9 @@ def test_the_command_writes_a_whole_bundle(trained: tuple[Path, dict[str, Any]])
     assert summary == json.loads((out / "training.json").read_text(encoding="utf-8"))
     assert (summary["seed"], summary["scale"], summary["world_version"]) == (3, SCALE, WORLD_VERSION)
     answerer = RablipAnswerer.from_pretrained(out)
-    assert answerer.reranker.config.relevance_threshold == summary["reranker"]["relevance_threshold"]
-    assert answerer.generator.config.citation_threshold == summary["generator"]["citation_threshold"]
+    assert answerer.reranker.config.relevance_threshold == summary["path"]["relevance_threshold"]
+    assert answerer.generator.config.citation_threshold == summary["path"]["citation_threshold"]
+    assert answerer.generator.config.abstain_threshold == summary["path"]["abstain_threshold"]
     # The language model and the tower are shared by no accident: the tower is frozen after its own stage.
     towers = [part.vision_model.state_dict() for part in (answerer.retriever, answerer.reranker, answerer.generator)]
     for name, value in towers[0].items():
@@ -61,14 +63,15 @@ def test_a_run_goes_on_from_its_finished_stages(
 def test_base_batches_mix_lists_pictures_and_facts(tmp_path: Path) -> None:
     training = TinyTraining(tmp_path, TinyRecipe(seed=0, scale=SCALE))
     features = {row.id: torch.zeros(37, 64) for row in training.pretraining}
-    viewing = make_viewing_rows(0, training.pretraining, 32)
-    arguments = (training.pretraining, features, viewing, training.reading)
+    viewing, looks = make_viewing_rows(0, training.pretraining, 32), make_look_rows(0, training.pretraining, 32)
+    arguments = (training.pretraining, features, viewing, looks, training.reading)
     batch = make_base_batch(*arguments, np.random.default_rng(0), training.processor, 16)
     prompts = training.processor.decode_answers(batch["input_ids"])
     assert [LIST_VISIBLE in prompt for prompt in prompts] == [True] * 4 + [False] * 12
     pictures = batch["image_mask"].sum(dim=1).tolist()
-    assert pictures[:4] == [1] * 4 and all(1 <= count <= 3 for count in pictures[4:12]) and pictures[12:] == [0] * 4
-    rows = viewing + training.reading
+    assert pictures[:4] == [1] * 4 and all(1 <= count <= 3 for count in pictures[4:8]) and pictures[12:] == [0] * 4
+    assert all(2 <= count <= 4 for count in pictures[8:12])
+    rows = viewing + looks + training.reading
     asked = {row.question: row for row in rows}
     for place, prompt in enumerate(prompts[4:], start=4):
         row = next(row for question, row in asked.items() if f"Question: {question}" in prompt)
