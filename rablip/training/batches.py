@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,13 +18,20 @@ from ..processing.knowledge_rablip import QuestionExample
 from .candidates import choose_distinct, sample_candidates, sample_negatives
 from .pools import TrainingPool
 
+T = TypeVar("T")
+
+
+def draw_rows(rows: Sequence[T], generator: np.random.Generator, count: int) -> list[T]:
+    """Different ones of the rows in random order, all of them when there are not so many."""
+    return [rows[index] for index in generator.permutation(len(rows))[:count]]
+
 
 def draw_questions(
     pool: TrainingPool, generator: np.random.Generator, count: int, *, answerable_only: bool = False
 ) -> list[QuestionExample]:
     """Different questions of a pool in random order."""
     examples = [example for example in pool.examples if example.answerable] if answerable_only else pool.examples
-    return [examples[index] for index in generator.permutation(len(examples))[:count]]
+    return draw_rows(examples, generator, count)
 
 
 def make_retriever_batch(
@@ -163,4 +170,4 @@ def _draw_row(
     )
 
 
-__all__ = ["draw_questions", "make_generator_batch", "make_reranker_batch", "make_retriever_batch"]
+__all__ = ["draw_questions", "draw_rows", "make_generator_batch", "make_reranker_batch", "make_retriever_batch"]

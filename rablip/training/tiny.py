@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from ..world import (
     make_world,
 )
 from .adapters import add_lora
-from .batches import make_generator_batch, make_reranker_batch, make_retriever_batch
+from .batches import draw_rows, make_generator_batch, make_reranker_batch, make_retriever_batch
 from .features import encode_pictures
 from .mining import mine_candidates
 from .pools import TrainingPool
@@ -41,7 +42,6 @@ from .tiny_data import (
     build_pool,
     build_processors,
     collect_corpus,
-    draw_rows,
     judge_row,
     make_base_batch,
     make_reading_batch,
@@ -92,13 +92,14 @@ class TinyTraining:
         self._pools: list[TrainingPool] | None = None
         self._features: dict[str, torch.Tensor] | None = None
 
-    def _make_looks(self) -> list[ReadingRow]:
+    @cached_property
+    def _looks(self) -> list[ReadingRow]:
         num_rows = self.recipe.scaled(self.recipe.num_look_rows, minimum=64)
         return make_look_rows(self.recipe.seed, self.pretraining, num_rows)
 
     def _answered_looks(self) -> list[ReadingRow]:
         """Look rows without those whose picture only tells of whom a missing text is: that is not evidence enough."""
-        return [row for row in self._make_looks() if bool(row.answer) == bool(row.relevant)]
+        return [row for row in self._looks if bool(row.answer) == bool(row.relevant)]
 
     def _num_entities(self) -> int:
         return min(self.recipe.entities_per_world, self.recipe.scaled(self.recipe.entities_per_world, minimum=40))
@@ -237,14 +238,14 @@ class TinyTraining:
             )
             logger.warning("New weights of the retriever: %s", retriever.load_trunk(base))
             retriever.freeze_vision_tower()
-            pools = self.pools(base)
-            described, features = self._describe_pictures(), self.features(base)
+            pools = [pool.add_features(self.features(base)) for pool in self.pools(base)]
+            described = self._describe_pictures()
             num_rows = self.recipe.stages["retriever"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
                 pool = pools[int(generator.integers(len(pools)))]
                 return make_retriever_batch(
-                    pool.add_features(features),
+                    pool,
                     generator,
                     self.retriever_processor,
                     num_questions=num_rows,
@@ -274,14 +275,14 @@ class TinyTraining:
             reranker = RablipReranker(RablipRerankerConfig(**self._trunk(), matching_dim=EMBEDDING_DIM))
             logger.warning("New weights of the re-ranker: %s", reranker.load_trunk(retriever))
             reranker.freeze_vision_tower()
-            pools, features = self.mined_pools(base, retriever), self.features(base)
-            looks = [judge_row(row) for row in self._make_looks()]
+            pools = [pool.add_features(self.features(base)) for pool in self.mined_pools(base, retriever)]
+            looks = [judge_row(row) for row in self._looks]
             num_rows = self.recipe.stages["reranker"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
                 pool = pools[int(generator.integers(len(pools)))]
                 return make_reranker_batch(
-                    pool.add_features(features),
+                    pool,
                     generator,
                     self.retriever_processor,
                     num_questions=num_rows // 2,
@@ -313,7 +314,7 @@ class TinyTraining:
             generator_model.freeze_vision_tower()
             generator_model.freeze_language_model()
             adapted = add_lora(generator_model, rank=32)
-            pools, features = self.mined_pools(base, retriever), self.features(base)
+            pools = [pool.add_features(self.features(base)) for pool in self.mined_pools(base, retriever)]
             looks = [judge_row(row) for row in self._answered_looks()]
             num_rows = self.recipe.stages["generator"].num_rows
 
@@ -321,7 +322,7 @@ class TinyTraining:
                 pool = pools[int(generator.integers(len(pools)))]
                 num_looks = num_rows // 4
                 return make_generator_batch(
-                    pool.add_features(features),
+                    pool,
                     generator,
                     self.processor,
                     num_questions=num_rows - num_looks,

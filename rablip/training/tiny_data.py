@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +22,13 @@ from ..processing.prompts_rablip import (
     format_knowledge_item,
 )
 from ..world import DescribedPicture, ReadingRow, World
+from .batches import draw_rows
 from .features import encode_pictures
 from .pools import TrainingPool
 from .tiny_recipe import MAX_CANDIDATES, MAX_IMAGES, NUM_QUERY_TOKENS, VISION
 from .tokenizers import build_language_model_tokenizer, build_qformer_tokenizer
 
 LIST_VISIBLE = "List what is visible."
-T = TypeVar("T")
 
 
 def build_processors(corpus: Sequence[str]) -> tuple[RablipRetrieverProcessor, RablipProcessor]:
@@ -151,11 +151,6 @@ def make_reading_batch(
     return _process_rows(processor, draw_rows(rows, generator, num_rows), [], {})
 
 
-def draw_rows(rows: Sequence[T], generator: np.random.Generator, count: int) -> list[T]:
-    """Different ones of the rows in random order, all of them when there are not so many."""
-    return [rows[index] for index in generator.permutation(len(rows))[:count]]
-
-
 def judge_row(row: ReadingRow) -> CandidateExample:
     """A row's items as candidates of its question, with its answer."""
     relevant = tuple(row.items[place].id for place in row.relevant)
@@ -195,7 +190,6 @@ __all__ = [
     "build_pool",
     "build_processors",
     "collect_corpus",
-    "draw_rows",
     "judge_row",
     "make_base_batch",
     "make_reading_batch",
