@@ -232,7 +232,24 @@ class _RablipTrunkConfig(_KnownFieldsConfig):
 
 
 @strict
-class RablipRetrieverConfig(_RablipTrunkConfig):
+class _RablipRetrievalTrunkConfig(_RablipTrunkConfig):
+    """The trunk and the space in which questions and knowledge items are compared."""
+
+    sub_configs = {
+        **_RablipTrunkConfig.sub_configs,
+        "retrieval_config": RablipRetrievalConfig,
+    }
+
+    retrieval_config: dict | PreTrainedConfig | None = None
+
+    @property
+    def embedding_dim(self) -> int:
+        """Dimension of the embeddings (`retrieval_config.embedding_dim`)."""
+        return self.retrieval_config.embedding_dim
+
+
+@strict
+class RablipRetrieverConfig(_RablipRetrievalTrunkConfig):
     r"""
     Configuration of [`RablipRetriever`], the dense retriever.
 
@@ -257,21 +274,10 @@ class RablipRetrieverConfig(_RablipTrunkConfig):
     """
 
     model_type = "rablip_retriever"
-    sub_configs = {
-        **_RablipTrunkConfig.sub_configs,
-        "retrieval_config": RablipRetrievalConfig,
-    }
-
-    retrieval_config: dict | PreTrainedConfig | None = None
-
-    @property
-    def embedding_dim(self) -> int:
-        """Dimension of the embeddings (`retrieval_config.embedding_dim`)."""
-        return self.retrieval_config.embedding_dim
 
 
 @strict
-class RablipRerankerConfig(_RablipTrunkConfig):
+class RablipRerankerConfig(_RablipRetrievalTrunkConfig):
     r"""
     Configuration of [`RablipReranker`], the question-instructed relevance classifier.
 
@@ -279,21 +285,19 @@ class RablipRerankerConfig(_RablipTrunkConfig):
         relevance_temperature (`float`, defaults to 1.0): divisor of the relevance logit, fitted on validation data.
         relevance_threshold (`float`, defaults to 0.5): probability from which a candidate is selected as evidence,
             fitted on validation data.
-        matching_dim (`int`, defaults to 256): dimension in which question and candidate are compared; a warm start
-            from a retriever needs its `embedding_dim`.
+        retrieval_config (`dict` or [`RablipRetrievalConfig`]): the space in which question and candidate are compared;
+            a warm start from a retriever needs the retriever's.
         vision_config, qformer_config, adaptive_fusion_config, num_query_tokens, max_images, initializer_range: as in
             [`RablipRetrieverConfig`].
     """
 
     model_type = "rablip_reranker"
 
-    matching_dim: int = 256
     relevance_temperature: float = 1.0
     relevance_threshold: float = 0.5
 
     def validate_calibration(self) -> None:
-        """The temperature is a divisor and the threshold a probability, and there is something to compare in."""
-        _require_positive(self, "matching_dim")
+        """The temperature is a divisor and the threshold a probability."""
         if self.relevance_temperature <= 0:
             raise ValueError(f"`relevance_temperature` must be positive, got {self.relevance_temperature}.")
         if not 0 <= self.relevance_threshold <= 1:

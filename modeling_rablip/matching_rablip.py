@@ -1,11 +1,54 @@
-"""How well a candidate answers to a question: their vectors compared feature by feature."""
+"""How well a candidate answers to a question: their vectors compared by their angle, and feature by feature."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import nn
 
 from .visual_extraction_rablip import start_at_zero
+
+
+class RablipLearnedScalar(nn.Module):
+    """One learned number, as a module so that PEFT's `modules_to_save` can name it.
+
+    Args:
+        initial_value: what it starts from.
+    """
+
+    def __init__(self, initial_value: float) -> None:
+        super().__init__()
+        self.initial_value = initial_value
+        self.weight = nn.Parameter(torch.full((1,), initial_value))
+
+
+class RablipLogitScale(RablipLearnedScalar):
+    """The learned log(1 / temperature).
+
+    Args:
+        initial_temperature: divisor of the inner products at the start.
+        max_logit_scale: upper bound of 1 / temperature.
+    """
+
+    def __init__(self, initial_temperature: float, max_logit_scale: float) -> None:
+        super().__init__(math.log(1 / initial_temperature))
+        self.max_value = math.log(max_logit_scale)
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        """Divide inner products by the temperature; the same shape."""
+        return scores * self.weight.clamp(max=self.max_value).exp()
+
+
+class RablipSimilarityThreshold(RablipLearnedScalar):
+    """The learned similarity from which two vectors belong together; between none (0) and full (1) at first."""
+
+    def __init__(self) -> None:
+        super().__init__(0.5)
+
+    def forward(self, similarity: torch.Tensor) -> torch.Tensor:
+        """How far similarities lie above the threshold; the same shape."""
+        return similarity - self.weight
 
 
 class RablipMatchingHead(nn.Module):
@@ -31,4 +74,4 @@ class RablipMatchingHead(nn.Module):
         return self.output(nn.functional.gelu(self.dense(agreement))).squeeze(-1)
 
 
-__all__ = ["RablipMatchingHead"]
+__all__ = ["RablipLearnedScalar", "RablipLogitScale", "RablipMatchingHead", "RablipSimilarityThreshold"]

@@ -16,6 +16,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .fusion_rablip import RablipFusion
+from .matching_rablip import RablipLearnedScalar
 from .visual_extraction_rablip import RablipImageSlots, RablipQueryTokens
 
 _KEY_FAULTS = ("missing", "unexpected", "mismatched")
@@ -124,6 +125,8 @@ class RablipPreTrainedModel(PreTrainedModel):
         if isinstance(module, RablipQueryTokens):
             # Equal queries would stay equal for ever, so they do not start at zero.
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
+        elif isinstance(module, RablipLearnedScalar):
+            init.constant_(module.weight, module.initial_value)
 
     def get_input_embeddings(self) -> torch.nn.Module:
         """The Q-Former's word embeddings (the generator gives its language model's)."""

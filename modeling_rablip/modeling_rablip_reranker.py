@@ -12,7 +12,7 @@ from transformers.utils import ModelOutput
 from ..configuration.configuration_rablip import RablipRerankerConfig
 from .fusion_rablip import RablipPooler
 from .losses_rablip import relevance_loss
-from .matching_rablip import RablipMatchingHead
+from .matching_rablip import RablipLogitScale, RablipMatchingHead, RablipSimilarityThreshold
 from .modeling_rablip_base import RablipPreTrainedModel
 
 
@@ -36,9 +36,10 @@ class RablipReranker(RablipPreTrainedModel):
     Relevance classifier over (question, candidate) pairs, from two views of the same trunk. Jointly: the question and
     the candidate's text instruct the Q-Former while it looks at the candidate's picture (and the question's); a pooled
     state gives a logit. Apart, where their texts are given (`question_input_ids`, `knowledge_input_ids`): question and
-    candidate are embedded each with its own pictures, exactly as the retriever embeds them, and compared feature by
-    feature; this logit is added. The classifier decides which and how many candidates become evidence, not only their
-    order.
+    candidate are embedded each with its own pictures, exactly as the retriever embeds them, and compared, by the angle
+    as in the retriever and feature by feature; this logit is added. After a warm start from a retriever
+    (`load_trunk`) it therefore ranks as the retriever does, and goes on from there. The classifier decides which and
+    how many candidates become evidence, not only their order.
 
     Example:
 
@@ -68,9 +69,13 @@ class RablipReranker(RablipPreTrainedModel):
         hidden_size = config.qformer_config.hidden_size
         self.pooler = RablipPooler(hidden_size)
         self.relevance_head = nn.Linear(hidden_size, 1)
-        # The retriever's name for the retriever's part, so that a warm start brings what it has learned to compare.
-        self.retrieval_projection = nn.Linear(hidden_size, config.matching_dim)
-        self.matching_head = RablipMatchingHead(config.matching_dim, hidden_size)
+        # The retriever's names for the retriever's parts, so that a warm start brings what it has learned to compare.
+        self.retrieval_projection = nn.Linear(hidden_size, config.embedding_dim)
+        self.logit_scale = RablipLogitScale(
+            config.retrieval_config.initial_temperature, config.retrieval_config.max_logit_scale
+        )
+        self.similarity_threshold = RablipSimilarityThreshold()
+        self.matching_head = RablipMatchingHead(config.embedding_dim, hidden_size)
         self.post_init()
 
     def _embed(
@@ -80,7 +85,7 @@ class RablipReranker(RablipPreTrainedModel):
         image_embeds: torch.Tensor | None,
         image_mask: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Pooled and projected vectors `(batch_size, matching_dim)` of texts with their pictures."""
+        """Pooled and projected vectors `(batch_size, embedding_dim)` of texts with their pictures."""
         extracted = self.extract(input_ids, attention_mask, image_embeds=image_embeds, image_mask=image_mask)
         return self.retrieval_projection(self.pooler(extracted.hidden_states, extracted.attention_mask))
 
@@ -146,6 +151,8 @@ class RablipReranker(RablipPreTrainedModel):
             of_question, of_candidate = _split_pictures(image_embeds, image_mask, question_image_mask)
             question = self._embed(question_input_ids, question_attention_mask, *of_question)
             candidate = self._embed(knowledge_input_ids, knowledge_attention_mask, *of_candidate)
+            similarity = nn.functional.cosine_similarity(question.float(), candidate.float(), dim=-1)
+            relevance_logits = relevance_logits + self.logit_scale(self.similarity_threshold(similarity))
             relevance_logits = relevance_logits + self.matching_head(question, candidate)
         loss = None if relevance_labels is None else relevance_loss(relevance_logits, relevance_labels)
         return RablipRerankerOutput(loss=loss, relevance_logits=relevance_logits)

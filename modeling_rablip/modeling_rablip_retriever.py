@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from ..configuration.configuration_rablip import RablipRetrieverConfig
 from .fusion_rablip import RablipPooler
 from .losses_rablip import contrastive_loss
+from .matching_rablip import RablipLogitScale
 from .modeling_rablip_base import RablipPreTrainedModel
 
 
@@ -34,20 +33,6 @@ class RablipRetrieverOutput(ModelOutput):
     scores: torch.FloatTensor | None = None
     question_embeds: torch.FloatTensor | None = None
     knowledge_embeds: torch.FloatTensor | None = None
-
-
-class RablipLogitScale(nn.Module):
-    """The learned log(1 / temperature), as a module so that PEFT's `modules_to_save` can name it."""
-
-    def __init__(self, initial_temperature: float, max_logit_scale: float) -> None:
-        super().__init__()
-        self.initial_value = math.log(1 / initial_temperature)
-        self.max_value = math.log(max_logit_scale)
-        self.weight = nn.Parameter(torch.full((1,), self.initial_value))
-
-    def forward(self, scores: torch.Tensor) -> torch.Tensor:
-        """Divide inner products by the temperature; the same shape."""
-        return scores * self.weight.clamp(max=self.max_value).exp()
 
 
 class RablipRetriever(RablipPreTrainedModel):
@@ -92,12 +77,6 @@ class RablipRetriever(RablipPreTrainedModel):
             config.retrieval_config.initial_temperature, config.retrieval_config.max_logit_scale
         )
         self.post_init()
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, RablipLogitScale):
-            init.constant_(module.weight, module.initial_value)
 
     def _encode(
         self,
@@ -228,4 +207,4 @@ class RablipRetriever(RablipPreTrainedModel):
         )
 
 
-__all__ = ["RablipLogitScale", "RablipRetriever", "RablipRetrieverOutput"]
+__all__ = ["RablipRetriever", "RablipRetrieverOutput"]

@@ -110,7 +110,8 @@ def make_retriever(*, seed: int = 0, **overrides: Any) -> RablipRetriever:
 def make_reranker(*, seed: int = 0, **overrides: Any) -> RablipReranker:
     """A tiny re-ranker in evaluation mode with every weight active."""
     torch.manual_seed(seed)
-    return stir(RablipReranker(RablipRerankerConfig(matching_dim=16, **trunk_arguments(**overrides)))).eval()
+    config = RablipRerankerConfig(**{"retrieval_config": {"embedding_dim": 16}, **trunk_arguments(**overrides)})
+    return stir(RablipReranker(config)).eval()
 
 
 def make_generator(language_model: str = "t5", *, seed: int = 0, **overrides: Any) -> RablipForConditionalGeneration:

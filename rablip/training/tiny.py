@@ -21,8 +21,6 @@ from transformers.utils import logging
 
 from ..configuration.configuration_rablip import RablipConfig, RablipRerankerConfig, RablipRetrieverConfig
 from ..modeling_rablip import RablipForConditionalGeneration, RablipReranker, RablipRetriever
-from ..processing.collators import CandidateExample
-from ..processing.knowledge_rablip import KnowledgeItem, QuestionExample
 from ..world import (
     ReadingRow,
     World,
@@ -46,19 +44,22 @@ from .tiny_data import (
     make_base_batch,
     make_reading_batch,
     make_visible_batch,
+    pair_texts,
     render_pixels,
 )
 from .tiny_recipe import (
-    EMBEDDING_DIM,
     FUSION,
     LANGUAGE_MODEL,
+    MATCHING_DIM,
     MAX_CANDIDATES,
     MAX_IMAGES,
     NUM_QUERY_TOKENS,
     QFORMER,
+    RETRIEVAL,
     VISION,
     TinyRecipe,
 )
+from .words import WordsAndPictures, make_words_batch
 
 logger = logging.get_logger(__name__)
 
@@ -137,30 +138,36 @@ class TinyTraining:
             seed=self.recipe.seed,
         )
 
-    def _new_generator(self) -> RablipForConditionalGeneration:
-        text_config = {**LANGUAGE_MODEL, "vocab_size": len(self.processor.tokenizer)}
-        return RablipForConditionalGeneration(
-            RablipConfig(
-                **self._trunk(),
-                text_config=text_config,
-                image_token_index=self.processor.image_token_id,
-                matching_dim=EMBEDDING_DIM,
-                askg_loss_weight=1.0,
-            )
+    def _generator_config(self) -> RablipConfig:
+        return RablipConfig(
+            **self._trunk(),
+            text_config={**LANGUAGE_MODEL, "vocab_size": len(self.processor.tokenizer)},
+            image_token_index=self.processor.image_token_id,
+            matching_dim=MATCHING_DIM,
+            askg_loss_weight=1.0,
         )
 
     def train_vision(self) -> RablipForConditionalGeneration:
-        """Stage 0, vision: the tower and the Q-Former learn to list what is visible through a language model."""
+        """Stage 0, vision: the tower and the Q-Former learn to list what is visible through a language model.
+
+        The Q-Former also learns to read, which at full size it brings from BERT.
+        """
 
         def train() -> RablipForConditionalGeneration:
-            model = self._new_generator()
+            model = WordsAndPictures(self._generator_config())
             pixels = render_pixels(self.processor.image_processor, [row.image for row in self.pretraining])
+            texts = pair_texts(self.pretraining, self._looks, self.reading)
             num_rows = self.recipe.stages["vision"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
-                return make_visible_batch(pixels, self.pretraining, generator, self.processor, num_rows)
+                pictures = make_visible_batch(pixels, self.pretraining, generator, self.processor, num_rows)
+                words = make_words_batch(texts, generator, self.processor.qformer_tokenizer, 3 * num_rows // 4)
+                return {"pictures": pictures, **words}
 
-            return self._run("vision", model, make_batch)
+            trained = self._run("vision", model, make_batch)
+            generator_model = RablipForConditionalGeneration(self._generator_config())
+            generator_model.load_trunk(trained)
+            return generator_model
 
         return self._finished("vision", RablipForConditionalGeneration, train)
 
@@ -168,7 +175,7 @@ class TinyTraining:
         """Stage 0, language: the language model learns to read facts and to answer from them."""
 
         def train() -> RablipForConditionalGeneration:
-            model = self._new_generator()
+            model = RablipForConditionalGeneration(self._generator_config())
             model.requires_grad_(False)
             for part in LANGUAGE_PARTS:
                 getattr(model, part).requires_grad_(True)
@@ -230,16 +237,11 @@ class TinyTraining:
         """The dense retriever, warm-started from stage 0's vision part, vision tower frozen."""
 
         def train() -> RablipRetriever:
-            retriever = RablipRetriever(
-                RablipRetrieverConfig(
-                    **self._trunk(),
-                    retrieval_config={"embedding_dim": EMBEDDING_DIM, "initial_temperature": 0.1},
-                )
-            )
+            retriever = RablipRetriever(RablipRetrieverConfig(**self._trunk(), retrieval_config=dict(RETRIEVAL)))
             logger.warning("New weights of the retriever: %s", retriever.load_trunk(base))
             retriever.freeze_vision_tower()
             pools = [pool.add_features(self.features(base)) for pool in self.pools(base)]
-            described = self._describe_pictures()
+            looks = [judge_row(row) for row in self._looks if row.relevant]
             num_rows = self.recipe.stages["retriever"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -250,29 +252,18 @@ class TinyTraining:
                     self.retriever_processor,
                     num_questions=num_rows,
                     negatives_per_question=2,
-                    more_rows=draw_rows(described, generator, num_rows // 3),
+                    more_rows=draw_rows(looks, generator, 2 * num_rows // 3),
                 )
 
             return self._run("retriever", retriever, make_batch)
 
         return self._finished("retriever", RablipRetriever, train)
 
-    def _describe_pictures(self) -> list[CandidateExample]:
-        """Full descriptions of pictures, each with its picture as a knowledge item without words."""
-        rows = self.pretraining[: self.recipe.scaled(4000, minimum=32)]
-        described = []
-        for number, row in enumerate(rows):
-            text = row.descriptions[number % len(row.descriptions)]
-            question = QuestionExample(id=row.id, question=text, positive_ids=(row.id,))
-            item = KnowledgeItem(id=row.id, image=row.image)
-            described.append(CandidateExample(question=question, candidates=(item,), relevance=(1.0,)))
-        return described
-
     def train_reranker(self, base: Any, retriever: RablipRetriever) -> RablipReranker:
         """The re-ranker, warm-started from the retriever and trained on what the retriever finds."""
 
         def train() -> RablipReranker:
-            reranker = RablipReranker(RablipRerankerConfig(**self._trunk(), matching_dim=EMBEDDING_DIM))
+            reranker = RablipReranker(RablipRerankerConfig(**self._trunk(), retrieval_config=dict(RETRIEVAL)))
             logger.warning("New weights of the re-ranker: %s", reranker.load_trunk(retriever))
             reranker.freeze_vision_tower()
             pools = [pool.add_features(self.features(base)) for pool in self.mined_pools(base, retriever)]

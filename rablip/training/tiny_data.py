@@ -151,6 +151,18 @@ def make_reading_batch(
     return _process_rows(processor, draw_rows(rows, generator, num_rows), [], {})
 
 
+def pair_texts(
+    pictures: Sequence[DescribedPicture], looks: Sequence[ReadingRow], reading: Sequence[ReadingRow]
+) -> list[tuple[str, str]]:
+    """Texts that tell of the same: descriptions of one picture, its description in a question, facts and questions."""
+    descriptions = {picture.id: picture.descriptions for picture in pictures}
+    pairs = [(told, again) for told, *others in descriptions.values() for again in others]
+    for row in looks:
+        pairs += [(row.question, told) for place in row.relevant for told in descriptions[row.items[place].id]]
+    pairs += [(row.question, " ".join(format_knowledge_item(item) for item in row.items)) for row in reading]
+    return pairs
+
+
 def judge_row(row: ReadingRow) -> CandidateExample:
     """A row's items as candidates of its question, with its answer."""
     relevant = tuple(row.items[place].id for place in row.relevant)
@@ -194,5 +206,6 @@ __all__ = [
     "make_base_batch",
     "make_reading_batch",
     "make_visible_batch",
+    "pair_texts",
     "render_pixels",
 ]

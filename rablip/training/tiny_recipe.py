@@ -47,9 +47,10 @@ LANGUAGE_MODEL: dict[str, Any] = {
     "pad_token_id": 0,
     "eos_token_id": 1,
 }
+RETRIEVAL: dict[str, Any] = {"embedding_dim": 128, "initial_temperature": 0.1}
 NUM_QUERY_TOKENS = 8
 MAX_IMAGES = 4
-EMBEDDING_DIM = 128
+MATCHING_DIM = 128
 MAX_CANDIDATES = 4
 
 
@@ -113,13 +114,14 @@ class TinyRecipe:
 
 
 __all__ = [
-    "EMBEDDING_DIM",
     "FUSION",
     "LANGUAGE_MODEL",
+    "MATCHING_DIM",
     "MAX_CANDIDATES",
     "MAX_IMAGES",
     "NUM_QUERY_TOKENS",
     "QFORMER",
+    "RETRIEVAL",
     "VISION",
     "StageSchedule",
     "TinyRecipe",

@@ -19,15 +19,16 @@ _BUILDING_SHARE = 0.75
 _UNANSWERABLE_SHARE = 0.15
 _FACT_SHARE = 0.2
 _YES_NO_SHARE = 0.15
+_MISPLACED_SHARE = 0.75
 
 
 def make_look_rows(seed: int, pictures: Sequence[DescribedPicture], num_rows: int) -> list[ReadingRow]:
     """Questions that name no building or boat but describe it, over two to four pictures of the same kind.
 
-    The other pictures show all but one of what the question states, as far as there are such pictures, so that only
-    who checks every part of the description can tell which one is meant. In about one row in seven that one is not
-    there. One question in seven has an empty answer although its picture is there: a text would have to tell it, and
-    the picture only tells of whom.
+    The other pictures show all but one of what the question states, or its colors on the wrong parts (a red wall and a
+    blue roof for a blue wall and a red roof), as far as there are such pictures, so that only who checks every part of
+    the description can tell which one is meant. In about one row in seven that one is not there. One question in seven
+    has an empty answer although its picture is there: a text would have to tell it, the picture only tells of whom.
 
     Args:
         seed: seed of all draws.
@@ -52,7 +53,7 @@ def make_look_rows(seed: int, pictures: Sequence[DescribedPicture], num_rows: in
             raise ValueError(
                 f"A row shows up to {_MAX_ITEMS} pictures of a {kind}, got only {len(shown)}. Pass more pictures."
             )
-    shelves = {kind: _Shelf(shown) for kind, shown in gallery.items()}
+    shelves = {kind: _Shelf(kind, shown) for kind, shown in gallery.items()}
     names = names_of_split("train")
     return [_make_row(shelves, names, Chance("looks", seed, number)) for number in range(num_rows)]
 
@@ -99,22 +100,42 @@ def _draw_asked(kind: str, chance: Chance) -> str:
 class _Shelf:
     """The pictures of one kind, found by what they show."""
 
-    def __init__(self, pictures: Sequence[DescribedPicture]) -> None:
+    def __init__(self, kind: str, pictures: Sequence[DescribedPicture]) -> None:
         self.pictures = pictures
+        self._kind = kind
         self._places: dict[tuple[str, str], set[int]] = {}
         for place, picture in enumerate(pictures):
             for shown in picture.attributes.items():
                 self._places.setdefault(shown, set()).add(place)
 
     def find_others(self, stated: Mapping[str, str], place: int, chance: Chance) -> list[int]:
-        """Pictures that miss one of what is stated, a different one each; any others when there are too few."""
+        """Pictures that miss one of what is stated, a different one each; any others when there are too few.
+
+        Most often the first of them shows what is stated on the wrong parts.
+        """
         found: list[int] = []
+        if chance.happens(_MISPLACED_SHARE):
+            self._add_one(found, self._match(_misplace(self._kind, stated)) - self._match(stated), chance)
         for missed in chance.shuffled(stated):
-            wanted = [self._places[shown] for shown in stated.items() if shown[0] != missed]
-            alike = set.intersection(*wanted) - self._places[missed, stated[missed]] - set(found)
-            if alike:
-                found.append(chance.pick(sorted(alike)))
+            rest = {name: value for name, value in stated.items() if name != missed}
+            self._add_one(found, self._match(rest) - self._match({missed: stated[missed]}), chance)
         others = draw_places(len(self.pictures), min(len(self.pictures), 3 * _MAX_ITEMS), chance)
         fits = [other for other in others if other != place and other not in found]
         found += [other for other in fits if not stated.items() <= self.pictures[other].attributes.items()]
         return found[:_MAX_ITEMS]
+
+    def _match(self, stated: Mapping[str, str]) -> set[int]:
+        """Places of the pictures that show all that is stated."""
+        return set.intersection(*(self._places.get(shown, set()) for shown in stated.items()))
+
+    def _add_one(self, found: list[int], alike: set[int], chance: Chance) -> None:
+        fresh = alike - set(found)
+        if fresh:
+            found.append(chance.pick(sorted(fresh)))
+
+
+def _misplace(kind: str, stated: Mapping[str, str]) -> dict[str, str]:
+    """What is stated, with the values of two attributes that take the same ones (colors of two parts) exchanged."""
+    values = attributes_of(kind)
+    alike = {name: [other for other in values if other != name and values[other] == values[name]] for name in stated}
+    return {(alike[name] or [name])[0]: value for name, value in stated.items()}

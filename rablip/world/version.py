@@ -20,7 +20,7 @@ from .world import make_world
 
 __all__ = ["WORLD_VERSION", "compute_world_version"]
 
-WORLD_VERSION = "b76287b44b144bef"
+WORLD_VERSION = "ab140781b0ac3452"
 
 _SAMPLE = ((0, "train", 24), (1, "test", 24))  # seed, split, entities
 

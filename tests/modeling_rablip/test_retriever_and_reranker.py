@@ -108,12 +108,13 @@ def test_a_batch_of_pairs_gives_what_its_rows_give_alone() -> None:
 def test_question_and_candidate_are_compared_as_the_retriever_embeds_them() -> None:
     model, retriever = make_reranker(), make_retriever(seed=3)
     new = model.load_trunk(retriever)
-    assert not any(name.startswith(("pooler", "retrieval_projection")) for name in new)
+    assert not any(name.startswith(("pooler", "retrieval_projection", "logit_scale")) for name in new)
     row = _pair_rows()[3]
     joint = model(row["input_ids"], pixel_values=row["pixel_values"]).relevance_logits
     question = retriever.encode_questions(row["question_input_ids"], pixel_values=row["pixel_values"][:, :2])
     item = retriever.encode_knowledge(row["knowledge_input_ids"], pixel_values=row["pixel_values"][:, 2:])
-    expected = joint + model.matching_head(question, item)
+    above = (question @ item.T).diagonal() - model.similarity_threshold.weight
+    expected = joint + above / 0.07 + model.matching_head(question, item)
     torch.testing.assert_close(model(**row).relevance_logits, expected, atol=2e-5, rtol=1e-4)
 
 
@@ -144,12 +145,22 @@ def test_one_side_alone_cannot_be_compared() -> None:
         make_reranker()(**row)
 
 
-def test_an_untrained_comparison_adds_nothing() -> None:
+def test_after_a_warm_start_the_comparison_is_the_retrievers() -> None:
     torch.manual_seed(0)
-    model = RablipReranker(RablipRerankerConfig(matching_dim=16, **trunk_arguments())).eval()
+    config = RablipRerankerConfig(retrieval_config={"embedding_dim": 16}, **trunk_arguments())
+    model, retriever = RablipReranker(config).eval(), make_retriever(seed=3)
+    model.load_trunk(retriever)
     row = _pair_rows()[0]
     joint = model(row["input_ids"], pixel_values=row["pixel_values"]).relevance_logits
-    assert torch.equal(model(**row).relevance_logits, joint)
+    scored = retriever(
+        row["question_input_ids"],
+        pixel_values=row["pixel_values"][:, :1],
+        knowledge_input_ids=row["knowledge_input_ids"],
+        knowledge_pixel_values=row["pixel_values"][:, 1:],
+    )
+    # Half of the highest score is the middle: that is where "relevant" starts before anything is learned.
+    expected = joint + scored.scores[:, 0] - 0.5 / 0.07
+    torch.testing.assert_close(model(**row).relevance_logits, expected, atol=2e-5, rtol=1e-4)
 
 
 def test_bf16_stays_close_and_finite() -> None:

@@ -192,8 +192,27 @@ def test_a_look_row_describes_one_of_several_that_look_almost_the_same():
                 assert [row.answer] == ["yes" if check else "no" for check in _checks(looks[item.id], row.question)]
             else:
                 assert row.answer in {*looks[item.id].values(), *re.findall("[0-9]+", item.text or ""), ""}
-    # Nearly all of the others miss one thing only.
-    assert missed.count(1) > 0.9 * sum(count > 0 for count in missed)
+    # Nearly all of the others miss one thing only, or two where the colors of two parts are exchanged.
+    assert missed.count(1) > 0.8 * sum(count > 0 for count in missed)
+    assert missed.count(1) + missed.count(2) > 0.95 * sum(count > 0 for count in missed)
+
+
+def test_look_rows_show_colors_on_the_wrong_parts():
+    pictures = make_pretraining_split(0, 3000)
+    looks = {picture.id: picture.attributes for picture in pictures}
+    parts = {"wall_color": "roof_color", "roof_color": "wall_color"}
+    parts |= {"hull_color": "sail_color", "sail_color": "hull_color"}
+    num_colored = num_misplaced = 0
+    for row in make_look_rows(5, pictures, 400):
+        asked = looks[row.items[row.relevant[0]].id] if row.relevant else None
+        colors = [name for name in parts if asked and name in _stated(asked, row.question)]
+        num_colored += bool(colors)
+        others = [looks[item.id] for place, item in enumerate(row.items) if place not in row.relevant]
+        num_misplaced += bool(colors) and any(
+            all(other[parts[name]] == asked[name] != other[name] for name in colors) for other in others
+        )
+    # Not in every row: not all pictures have such another, and a row shall not always be told apart by its colors.
+    assert num_colored > 200 and num_misplaced > 0.5 * num_colored
 
 
 @pytest.mark.parametrize("seed", range(4))
