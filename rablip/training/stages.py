@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 logger = logging.get_logger(__name__)
 
-MakeBatch = Callable[[np.random.Generator], Mapping[str, torch.Tensor]]
+MakeBatch = Callable[[np.random.Generator], Mapping[str, Any]]
 
 
 class StepDataset(torch.utils.data.Dataset):
@@ -34,11 +34,11 @@ class StepDataset(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return self.num_steps
 
-    def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+    def __getitem__(self, step: int) -> dict[str, Any]:
         return dict(self.make_batch(np.random.default_rng([self.seed, step])))
 
 
-def unwrap_batch(batches: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def unwrap_batch(batches: list[dict[str, Any]]) -> dict[str, Any]:
     """The collator of a `StepDataset`: its items are batches already."""
     return batches[0]
 

@@ -159,7 +159,7 @@ class TinyTraining:
             texts = pair_texts(self.pretraining, self._looks, self.reading)
             num_rows = self.recipe.stages["vision"].num_rows
 
-            def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
+            def make_batch(generator: np.random.Generator) -> dict[str, Any]:
                 pictures = make_visible_batch(pixels, self.pretraining, generator, self.processor, num_rows)
                 words = make_words_batch(texts, generator, self.processor.qformer_tokenizer, 3 * num_rows // 4)
                 return {"pictures": pictures, **words}

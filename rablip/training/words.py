@@ -33,9 +33,9 @@ class WordsAndPicturesOutput(ModelOutput):
         pictures_loss (`torch.FloatTensor` of shape `(1,)`): the generator's own loss.
     """
 
-    loss: torch.FloatTensor | None = None
-    words_loss: torch.FloatTensor | None = None
-    pictures_loss: torch.FloatTensor | None = None
+    loss: torch.Tensor | None = None
+    words_loss: torch.Tensor | None = None
+    pictures_loss: torch.Tensor | None = None
 
 
 class WordsAndPictures(RablipForConditionalGeneration):
@@ -47,12 +47,12 @@ class WordsAndPictures(RablipForConditionalGeneration):
 
     def __init__(self, config: RablipConfig) -> None:
         super().__init__(config)
-        hidden_size = config.qformer_config.hidden_size
+        hidden_size = self.qformer.config.hidden_size
         self.words_transform = nn.Sequential(nn.Linear(hidden_size, hidden_size), nn.GELU(), nn.LayerNorm(hidden_size))
-        self.words_bias = nn.Parameter(torch.zeros(config.qformer_config.vocab_size))
+        self.words_bias = nn.Parameter(torch.zeros(self.qformer.config.vocab_size))
         self.post_init()
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         words_input_ids: torch.Tensor,
         words_attention_mask: torch.Tensor,
@@ -76,7 +76,7 @@ class WordsAndPictures(RablipForConditionalGeneration):
         embeddings = self.qformer.get_input_embeddings().weight
         logits = nn.functional.linear(self.words_transform(states[masked]), embeddings, self.words_bias)
         words_loss = nn.functional.cross_entropy(logits, words_labels[masked])
-        pictures_loss = super().forward(**pictures).loss
+        pictures_loss: torch.Tensor = super().forward(**pictures).loss  # type: ignore[assignment]
         return WordsAndPicturesOutput(
             loss=words_loss + pictures_loss, words_loss=words_loss, pictures_loss=pictures_loss
         )
