@@ -36,9 +36,9 @@ def train_tiny(
     """
     out = Path(out)
     training = TinyTraining(work_dir or out.with_name(f"{out.name}-work"), TinyRecipe(seed=seed, scale=scale))
-    vision = training.train_vision()
-    retriever = training.train_retriever(vision)
-    reranker = training.train_reranker(vision, retriever)
+    words = training.train_words()
+    retriever = training.train_retriever(words)
+    reranker = training.train_reranker(words, retriever)
     base = training.train_base()
     generator = training.train_generator(base, retriever)
 

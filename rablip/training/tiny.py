@@ -1,9 +1,10 @@
 """The stages behind `make tiny`: from nothing to the three models that ship with the repository.
 
-Stage 0 pre-trains the vision tower (by listing what pictures show) and the language model (by reading facts), each on
-its own, then joins them (by answering from pictures and facts); both are frozen from then on, as at full size. The
-retriever, the re-ranker (on what the retriever finds) and the generator (LoRA on its language model) are trained on
-top. Each finished stage is kept in the work folder, so that an interrupted run goes on.
+Stage 0 pre-trains the vision tower (by listing what pictures show), the Q-Former (by that and by filling in words) and
+the language model (by reading facts), then joins them (by answering from pictures and facts); tower and language model
+are frozen from then on, as at full size. The retriever, the re-ranker (on what the retriever finds) and the generator
+(LoRA on its language model) are trained on top. Each finished stage is kept in the work folder, so that an interrupted
+run goes on.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from .tiny_data import (
     collect_corpus,
     judge_row,
     make_base_batch,
+    make_listing_batch,
     make_reading_batch,
     make_visible_batch,
     pair_texts,
@@ -148,28 +150,42 @@ class TinyTraining:
         )
 
     def train_vision(self) -> RablipForConditionalGeneration:
-        """Stage 0, vision: the tower and the Q-Former learn to list what is visible through a language model.
+        """Stage 0, vision: the tower and the Q-Former learn to list what is visible through a language model."""
 
-        The Q-Former also learns to read, which at full size it brings from BERT.
-        """
+        def train() -> RablipForConditionalGeneration:
+            model = RablipForConditionalGeneration(self._generator_config())
+            pixels = render_pixels(self.processor.image_processor, [row.image for row in self.pretraining])
+            num_rows = self.recipe.stages["vision"].num_rows
+
+            def make_batch(generator: np.random.Generator) -> dict[str, torch.Tensor]:
+                return make_visible_batch(pixels, self.pretraining, generator, self.processor, num_rows)
+
+            return self._run("vision", model, make_batch)
+
+        return self._finished("vision", RablipForConditionalGeneration, train)
+
+    def train_words(self) -> RablipForConditionalGeneration:
+        """Stage 0, words: the Q-Former learns to read, which at full size it brings from BERT, and goes on to list."""
 
         def train() -> RablipForConditionalGeneration:
             model = WordsAndPictures(self._generator_config())
-            pixels = render_pixels(self.processor.image_processor, [row.image for row in self.pretraining])
+            model.load_trunk(self.train_vision())
+            model.freeze_vision_tower()
+            features = self.features(model)
             texts = pair_texts(self.pretraining, self._looks, self.reading)
-            num_rows = self.recipe.stages["vision"].num_rows
+            num_rows = self.recipe.stages["words"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, Any]:
-                pictures = make_visible_batch(pixels, self.pretraining, generator, self.processor, num_rows)
-                words = make_words_batch(texts, generator, self.processor.qformer_tokenizer, 3 * num_rows // 4)
+                pictures = make_listing_batch(self.pretraining, features, generator, self.processor, num_rows)
+                words = make_words_batch(texts, generator, self.processor.qformer_tokenizer, num_rows)
                 return {"pictures": pictures, **words}
 
-            trained = self._run("vision", model, make_batch)
+            trained = self._run("words", model, make_batch)
             generator_model = RablipForConditionalGeneration(self._generator_config())
             generator_model.load_trunk(trained)
             return generator_model
 
-        return self._finished("vision", RablipForConditionalGeneration, train)
+        return self._finished("words", RablipForConditionalGeneration, train)
 
     def train_language(self) -> RablipForConditionalGeneration:
         """Stage 0, language: the language model learns to read facts and to answer from them."""
@@ -195,7 +211,7 @@ class TinyTraining:
         """
 
         def train() -> RablipForConditionalGeneration:
-            model, language = self.train_vision(), self.train_language()
+            model, language = self.train_words(), self.train_language()
             for part in LANGUAGE_PARTS:
                 getattr(model, part).load_state_dict(getattr(language, part).state_dict())
             model.freeze_vision_tower()
@@ -234,7 +250,7 @@ class TinyTraining:
         return make_world(self.recipe.seed + 1, min(self.recipe.validation_entities, count), split="validation")
 
     def train_retriever(self, base: Any) -> RablipRetriever:
-        """The dense retriever, warm-started from stage 0's vision part, vision tower frozen."""
+        """The dense retriever, warm-started from stage 0's Q-Former, vision tower frozen."""
 
         def train() -> RablipRetriever:
             retriever = RablipRetriever(RablipRetrieverConfig(**self._trunk(), retrieval_config=dict(RETRIEVAL)))

@@ -128,6 +128,17 @@ def make_visible_batch(
     return batch
 
 
+def make_listing_batch(
+    pictures: Sequence[DescribedPicture],
+    features: Mapping[str, torch.Tensor],
+    generator: np.random.Generator,
+    processor: Any,
+    num_rows: int,
+) -> dict[str, torch.Tensor]:
+    """The same lists from features of the frozen tower."""
+    return _process_rows(processor, [], draw_rows(pictures, generator, num_rows), features)
+
+
 def make_base_batch(
     pictures: Sequence[DescribedPicture],
     features: Mapping[str, torch.Tensor],
@@ -204,6 +215,7 @@ __all__ = [
     "collect_corpus",
     "judge_row",
     "make_base_batch",
+    "make_listing_batch",
     "make_reading_batch",
     "make_visible_batch",
     "pair_texts",

@@ -100,6 +100,7 @@ class TinyRecipe:
     stages: dict[str, StageSchedule] = field(
         default_factory=lambda: {
             "vision": StageSchedule(num_steps=4000, learning_rate=2e-3, num_rows=64),
+            "words": StageSchedule(num_steps=6000, learning_rate=2e-3, num_rows=48),
             "language": StageSchedule(num_steps=4500, learning_rate=6e-4, num_rows=48),
             "base": StageSchedule(num_steps=3000, learning_rate=6e-4, num_rows=64),
             "retriever": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=48),

@@ -21,7 +21,7 @@ from rablip.world import WORLD_VERSION, make_look_rows, make_viewing_rows
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 SCALE = 0.002
-STAGES = ("vision", "language", "base", "retriever", "reranker", "generator")
+STAGES = ("vision", "words", "language", "base", "retriever", "reranker", "generator")
 
 
 @pytest.fixture(scope="module")
