@@ -97,7 +97,7 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
 def test_a_warm_start_copies_the_trunk_and_lists_what_is_new() -> None:
     retriever, reranker = make_retriever(seed=1), make_reranker(seed=2)
     new = reranker.load_trunk(retriever)
-    assert {name.split(".")[0] for name in new} == {"relevance_head", "matching_head"}
+    assert {name.split(".")[0] for name in new} == {"relevance_head", "matching_head", "similarity_threshold"}
     for name, value in reranker.state_dict().items():
         assert name in new or torch.equal(value, retriever.state_dict()[name])
     with pytest.raises(ValueError, match="query_tokens.weight"):
