@@ -46,8 +46,7 @@ def forbid(model: Any, *names: str) -> None:
 def test_a_batch_answers_what_its_questions_get_alone(language_model: str) -> None:
     answerer = make_answerer(language_model=language_model, check_references=True)
     together = answerer.answer_batch(QUESTIONS, IMAGES)
-    told = {(answer.text, *(one.relevance for one in answer.evidence)) for answer in together}
-    assert len(told) > 1, "the answers must differ for this to show anything"
+    assert len({answer.text for answer in together}) > 1, "the answers must differ for this to show anything"
     assert any(one.picture_shown for answer in together for one in answer.evidence)
     for question, image, answer in zip(QUESTIONS, IMAGES, together, strict=True):
         same(answer, answerer(question, image=image))

@@ -91,8 +91,11 @@ def make_parts(language_model: str = "t5") -> dict[str, Any]:
     )
     with torch.no_grad():
         for name, parameter in generator.language_model.named_parameters():
+            # So that what a random T5 or Llama writes depends on what it reads.
             if "EncDecAttention" in name:
-                parameter.mul_(6)  # so that what a random T5 writes depends on what it reads
+                parameter.mul_(6)
+            elif language_model == "llama" and "self_attn" in name:
+                parameter.mul_(12)
     return {
         "retriever": tiny.make_retriever(max_images=MAX_IMAGES),
         "retriever_processor": processor,
