@@ -238,10 +238,11 @@ class TinyTraining:
         return self._features
 
     def pools(self, base: Any) -> list[TrainingPool]:
-        """The training worlds with the frozen tower's features; built once."""
+        """The training worlds with the frozen tower's features, and those of the pre-training pictures; built once."""
         if self._pools is None:
             image_processor = self.processor.image_processor
-            self._pools = [build_pool(world, base, image_processor) for world in self.worlds]
+            pools = [build_pool(world, base, image_processor) for world in self.worlds]
+            self._pools = [pool.add_features(self.features(base)) for pool in pools]
         return self._pools
 
     def validation_world(self) -> World:
@@ -256,7 +257,7 @@ class TinyTraining:
             retriever = RablipRetriever(RablipRetrieverConfig(**self._trunk(), retrieval_config=dict(RETRIEVAL)))
             logger.warning("New weights of the retriever: %s", retriever.load_trunk(base))
             retriever.freeze_vision_tower()
-            pools = [pool.add_features(self.features(base)) for pool in self.pools(base)]
+            pools = self.pools(base)
             looks = [judge_row(row) for row in self._looks if row.relevant]
             num_rows = self.recipe.stages["retriever"].num_rows
 
@@ -282,7 +283,7 @@ class TinyTraining:
             reranker = RablipReranker(RablipRerankerConfig(**self._trunk(), retrieval_config=dict(RETRIEVAL)))
             logger.warning("New weights of the re-ranker: %s", reranker.load_trunk(retriever))
             reranker.freeze_vision_tower()
-            pools = [pool.add_features(self.features(base)) for pool in self.mined_pools(base, retriever)]
+            pools = self.mined_pools(base, retriever)
             looks = [judge_row(row) for row in self._looks]
             num_rows = self.recipe.stages["reranker"].num_rows
 
@@ -321,7 +322,7 @@ class TinyTraining:
             generator_model.freeze_vision_tower()
             generator_model.freeze_language_model()
             adapted = add_lora(generator_model, rank=32)
-            pools = [pool.add_features(self.features(base)) for pool in self.mined_pools(base, retriever)]
+            pools = self.mined_pools(base, retriever)
             looks = [judge_row(row) for row in self._answered_looks()]
             num_rows = self.recipe.stages["generator"].num_rows
 

@@ -115,14 +115,9 @@ def make_visible_batch(
     known after 1,000 steps of 96 lists).
     """
     picked = generator.permutation(len(pictures))[:num_rows]
+    listed = [pictures[index] for index in picked]
     # The processor lays out the prompt from features; the vision tower is trained here, so pixels replace them.
-    batch = dict(
-        processor.process_generation(
-            [LIST_VISIBLE] * len(picked),
-            question_images=[torch.zeros(1, 1)] * len(picked),
-            answers=[_list_values(pictures[index]) for index in picked],
-        )
-    )
+    batch = _process_rows(processor, [], listed, {picture.id: torch.zeros(1, 1) for picture in listed})
     del batch["image_embeds"]
     batch["pixel_values"] = pixels[torch.from_numpy(picked)].float().unsqueeze(1)
     return batch

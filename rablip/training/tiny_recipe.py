@@ -61,7 +61,7 @@ class StageSchedule:
     Args:
         num_steps: optimizer steps at scale 1.
         learning_rate: peak learning rate.
-        num_rows: questions, pictures or reading rows per step.
+        num_rows: questions of a world, pictures or other rows per step; some stages add rows of a second kind.
     """
 
     num_steps: int
@@ -80,10 +80,10 @@ class TinyRecipe:
         num_vocabulary_worlds: those of them that the tokenizers are built from; ten hold every word many times.
         entities_per_world: entities of each.
         validation_entities: entities of the validation world, on which thresholds are fitted.
-        num_pretraining_pictures: described pictures, for the vision tower and the retriever.
+        num_pretraining_pictures: described pictures, of which all that stage 0 learns about pictures is made.
         num_reading_rows: questions about facts, for the language model.
         num_viewing_rows: questions about described pictures, for the language model behind the Q-Former.
-        num_look_rows: descriptions of one of several look-alikes, for the language model and the re-ranker.
+        num_look_rows: descriptions of one of several look-alikes, for every stage after the language model's.
         stages: schedule per stage.
     """
 

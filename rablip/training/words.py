@@ -1,4 +1,4 @@
-"""Masked words: how the tiny checkpoint's Q-Former learns to read before it looks.
+"""Masked words: how the tiny checkpoint's Q-Former learns to read, while it goes on to look.
 
 At full size the Q-Former starts from BERT and knows which word belongs to which; here it starts from nothing. What a
 retriever's loss says of word order is too little: colors were told from each other, but not "a red wall and a blue
