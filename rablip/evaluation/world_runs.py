@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..index.knowledge_index import KnowledgeIndex
-from ..index.manifest import IndexManifest
-from ..indexing import encode_knowledge
+from ..indexing import index_knowledge
 from ..processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 from .baselines import Bm25Ranker, RandomRanker, Ranker, TfidfRanker
 from .controls import shuffle_pictures, shuffle_question_pictures, withhold_pictures
@@ -155,18 +153,13 @@ class WorldRun:
         parts = self.models
         if parts.retriever is None or parts.retriever_processor is None:
             raise ValueError("The answerer has no retriever to evaluate. Load a model folder that holds one.")
-        vectors = encode_knowledge(
+        index = index_knowledge(
             parts.retriever,
             parts.retriever_processor,
             cast("KnowledgeBase", MemoryItems(indexed)),
             batch_size=self.batch_size,
             progress=self.progress,
         )
-        manifest = IndexManifest(
-            model_id="evaluation", model_fingerprint="in memory", embedding_dim=int(vectors.shape[1])
-        )
-        index = KnowledgeIndex.create(manifest)
-        index.add([item.id for item in indexed], vectors)
         return self._like(parts, self.settings, index=index, knowledge_base=MemoryItems(shown))
 
     def _like(self, parts: RablipAnswerer, settings: AnswerSettings, **knowledge: Any) -> RablipAnswerer:
