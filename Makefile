@@ -77,7 +77,7 @@ test-versions: install
 	for version in $(TRANSFORMERS_VERSIONS); do VENV=.venv-transformers-$$version PYTHON=$(PYTHON) \
 	  CONSTRAINTS=$(CONSTRAINTS) TORCH_INDEX=$(TORCH_INDEX) sh .ci/test-with-transformers $$version || exit 1; done
 
-# Trains the checkpoint that ships in examples/checkpoints/rablip-tiny: minutes on a GPU, an hour or more on two cores.
+# Trains the checkpoint that ships in examples/checkpoints/rablip-tiny: minutes on a GPU, some hours on two cores.
 tiny: install
 	$(BIN)/rablip train tiny --out examples/checkpoints/rablip-tiny
 

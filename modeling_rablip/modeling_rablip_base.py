@@ -25,12 +25,12 @@ _KEY_FAULTS = ("missing", "unexpected", "mismatched")
 @dataclass
 class RablipTrunkOutput(ModelOutput):
     """
-    Fused states of a batch of inputs with text, pictures or both.
+    States of a batch of inputs with text, pictures or both.
 
     Args:
         hidden_states (`torch.FloatTensor` of shape `(batch_size, num_queries + seq_len, hidden_size)`): query
-            outputs, then text states, after fusion. `num_queries` is `config.num_query_tokens` when any input of the
-            batch has a picture, else 0.
+            outputs, then text states: after fusion from `extract`, before it from `run_qformer`. `num_queries` is
+            `config.num_query_tokens` when any input of the batch has a picture, else 0.
         attention_mask (`torch.LongTensor` of shape `(batch_size, num_queries + seq_len)`): 1 = keep. The queries of
             an input without pictures are masked.
         num_queries (`int`): how many of the states are query outputs.
@@ -184,6 +184,36 @@ class RablipPreTrainedModel(PreTrainedModel):
         whatever the other rows hold.
 
         Args:
+            input_ids, attention_mask, pixel_values, image_embeds, image_mask: as in `run_qformer`.
+
+        Returns:
+            [`RablipTrunkOutput`].
+
+        Raises:
+            ValueError: both kinds of pictures are given, or neither text nor pictures.
+        """
+        output = self.run_qformer(
+            input_ids,
+            attention_mask,
+            pixel_values=pixel_values,
+            image_embeds=image_embeds,
+            image_mask=image_mask,
+        )
+        output.hidden_states = self.fusion(output.hidden_states, output.attention_mask, num_queries=output.num_queries)
+        return output
+
+    def run_qformer(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        *,
+        pixel_values: torch.Tensor | None = None,
+        image_embeds: torch.Tensor | None = None,
+        image_mask: torch.Tensor | None = None,
+    ) -> RablipTrunkOutput:
+        """Question-instructed visual extraction alone: what `extract` gives to the fusion module.
+
+        Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, seq_len)`, *optional*): Q-Former tokens.
             attention_mask (`torch.LongTensor` of shape `(batch_size, seq_len)`, *optional*): 1 = keep.
             pixel_values (`torch.FloatTensor` of shape `(batch_size, num_images, 3, height, width)`, *optional*):
@@ -233,9 +263,8 @@ class RablipPreTrainedModel(PreTrainedModel):
                 encoder_hidden_states=image_tokens,
                 encoder_attention_mask=image_token_mask,
             ).last_hidden_state
-        fused = self.fusion(states, mask, num_queries=num_queries)
         return RablipTrunkOutput(
-            hidden_states=fused, attention_mask=mask, num_queries=num_queries, image_embeds=image_embeds
+            hidden_states=states, attention_mask=mask, num_queries=num_queries, image_embeds=image_embeds
         )
 
     def freeze_vision_tower(self) -> None:

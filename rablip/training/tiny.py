@@ -1,10 +1,10 @@
 """The stages behind `make tiny`: from nothing to the three models that ship with the repository.
 
-Stage 0 pre-trains the vision tower (by listing what pictures show), the Q-Former (by that and by filling in words) and
-the language model (by reading facts), then joins them (by answering from pictures and facts); tower and language model
-are frozen from then on, as at full size. The retriever, the re-ranker (on what the retriever finds) and the generator
-(LoRA on its language model) are trained on top. Each finished stage is kept in the work folder, so that an interrupted
-run goes on.
+Stage 0 pre-trains the vision tower (by listing what pictures show), the Q-Former (by that, by filling in words and by
+telling which words a picture makes wrong) and the language model (by reading facts), then joins them (by answering
+from pictures and facts); tower and language model are frozen from then on, as at full size. The retriever, the
+re-ranker (on what the retriever finds) and the generator (LoRA on its language model) are trained on top. Each
+finished stage is kept in the work folder, so that an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ..world import (
     make_look_rows,
     make_pretraining_split,
     make_reading_rows,
+    make_replaced_rows,
     make_viewing_rows,
     make_world,
 )
@@ -61,7 +62,7 @@ from .tiny_recipe import (
     VISION,
     TinyRecipe,
 )
-from .words import WordsAndPictures, make_words_batch
+from .words import WordsAndPictures, make_replaced_batch, make_words_batch
 
 logger = logging.get_logger(__name__)
 
@@ -165,7 +166,10 @@ class TinyTraining:
         return self._finished("vision", RablipForConditionalGeneration, train)
 
     def train_words(self) -> RablipForConditionalGeneration:
-        """Stage 0, words: the Q-Former learns to read, which at full size it brings from BERT, and goes on to list."""
+        """Stage 0, words: the Q-Former learns to read and to compare words with pictures, and goes on to list.
+
+        At full size it brings the first from BERT and the second from BLIP-2's pre-training.
+        """
 
         def train() -> RablipForConditionalGeneration:
             model = WordsAndPictures(self._generator_config())
@@ -173,12 +177,15 @@ class TinyTraining:
             model.freeze_vision_tower()
             features = self.features(model)
             texts = pair_texts(self.pretraining, self._looks, self.reading)
-            num_rows = self.recipe.stages["words"].num_rows
+            num_replaced = self.recipe.scaled(self.recipe.num_replaced_rows, minimum=64)
+            told = make_replaced_rows(self.recipe.seed, self.pretraining, num_replaced)
+            tokenizer, num_rows = self.processor.qformer_tokenizer, self.recipe.stages["words"].num_rows
 
             def make_batch(generator: np.random.Generator) -> dict[str, Any]:
-                pictures = make_listing_batch(self.pretraining, features, generator, self.processor, num_rows)
-                words = make_words_batch(texts, generator, self.processor.qformer_tokenizer, num_rows)
-                return {"pictures": pictures, **words}
+                pictures = make_listing_batch(self.pretraining, features, generator, self.processor, num_rows // 2)
+                replaced = make_replaced_batch(told, features, generator, tokenizer, num_rows)
+                words = make_words_batch(texts, generator, tokenizer, num_rows)
+                return {"pictures": pictures, "replaced": replaced, **words}
 
             trained = self._run("words", model, make_batch)
             generator_model = RablipForConditionalGeneration(self._generator_config())

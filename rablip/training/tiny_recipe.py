@@ -84,6 +84,7 @@ class TinyRecipe:
         num_reading_rows: questions about facts, for the language model.
         num_viewing_rows: questions about described pictures, for the language model behind the Q-Former.
         num_look_rows: descriptions of one of several look-alikes, for every stage after the language model's.
+        num_replaced_rows: questions with wrong words, for the Q-Former.
         stages: schedule per stage.
     """
 
@@ -97,13 +98,14 @@ class TinyRecipe:
     num_reading_rows: int = 40000
     num_viewing_rows: int = 40000
     num_look_rows: int = 40000
+    num_replaced_rows: int = 40000
     stages: dict[str, StageSchedule] = field(
         default_factory=lambda: {
             "vision": StageSchedule(num_steps=4000, learning_rate=2e-3, num_rows=64),
-            "words": StageSchedule(num_steps=6000, learning_rate=2e-3, num_rows=48),
+            "words": StageSchedule(num_steps=6000, learning_rate=1.5e-3, num_rows=48),
             "language": StageSchedule(num_steps=4500, learning_rate=6e-4, num_rows=48),
             "base": StageSchedule(num_steps=3000, learning_rate=6e-4, num_rows=64),
-            "retriever": StageSchedule(num_steps=5000, learning_rate=1.5e-3, num_rows=48),
+            "retriever": StageSchedule(num_steps=5000, learning_rate=9e-4, num_rows=48),
             "reranker": StageSchedule(num_steps=4500, learning_rate=6e-4, num_rows=48),
             "generator": StageSchedule(num_steps=3500, learning_rate=8e-4, num_rows=32),
         }

@@ -29,9 +29,10 @@ Other metadata: `attribute` (what is asked), `evidence_modality` (of the item th
 picture), `hops` (item ids, one list per hop). `negative_ids` are other items of the entity, look-alikes, name-alikes
 and an item of another modality.
 
-**Pre-training** (`make_pretraining_split`, `make_reading_rows`, `make_viewing_rows`, `make_look_rows`) gives nameless
-pictures with full descriptions; and rows whose names (of the train split) and values are drawn anew in every row:
-reading comprehension, questions about those pictures, and descriptions of one of several that look almost the same.
+**Pre-training** (`make_pretraining_split`, `make_reading_rows`, `make_viewing_rows`, `make_look_rows`,
+`make_replaced_rows`) gives nameless pictures with full descriptions; and rows whose names (of the train split) and
+values are drawn anew in every row: reading comprehension, questions about those pictures, descriptions of one of
+several that look almost the same, and questions in which some of the words say what the picture does not show.
 
 **Frozen.** The same arguments give the same texts and pixels everywhere (PNG bytes can differ with the compression
 library that Pillow was built with). `WORLD_VERSION` is a hash of what the generator makes; a change of content must
@@ -45,6 +46,7 @@ from .knobs import KIND_SHARES, PICTURE_KINDS, QUESTION_KINDS, WorldKnobs
 from .lexicon import names_of_split, split_of_name, world_vocabulary
 from .looks import make_look_rows
 from .pretraining import DescribedPicture, ReadingRow, make_pretraining_split, make_reading_rows
+from .replacing import ReplacedRow, make_replaced_rows
 from .version import WORLD_VERSION, compute_world_version
 from .viewing import make_viewing_rows
 from .world import World, make_world
@@ -56,12 +58,14 @@ __all__ = [
     "WORLD_VERSION",
     "DescribedPicture",
     "ReadingRow",
+    "ReplacedRow",
     "World",
     "WorldKnobs",
     "compute_world_version",
     "make_look_rows",
     "make_pretraining_split",
     "make_reading_rows",
+    "make_replaced_rows",
     "make_viewing_rows",
     "make_world",
     "names_of_split",

@@ -15,12 +15,13 @@ from .knobs import WorldKnobs
 from .lexicon import world_vocabulary
 from .looks import make_look_rows
 from .pretraining import make_pretraining_split, make_reading_rows
+from .replacing import make_replaced_rows
 from .viewing import make_viewing_rows
 from .world import make_world
 
 __all__ = ["WORLD_VERSION", "compute_world_version"]
 
-WORLD_VERSION = "ab140781b0ac3452"
+WORLD_VERSION = "54fdeda96c8896a8"
 
 _SAMPLE = ((0, "train", 24), (1, "test", 24))  # seed, split, entities
 
@@ -54,6 +55,8 @@ def _content() -> Iterator[bytes]:
         yield json.dumps([row.question, row.answer, row.relevant]).encode()
         for item in row.items:
             yield from _item(item)
+    for told in make_replaced_rows(0, pictures, 32):
+        yield json.dumps([told.picture_id, told.words, told.replaced]).encode()
 
 
 def _item(item: KnowledgeItem) -> Iterator[bytes]:

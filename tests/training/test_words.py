@@ -1,4 +1,4 @@
-"""Masked words: what is hidden, what is learned from it, and which weights learn."""
+"""Masked and replaced words: what is hidden or wrong, what is learned from it, and which weights learn."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 from rablip.training.tiny_data import pair_texts
 from rablip.training.tokenizers import build_qformer_tokenizer
-from rablip.training.words import WordsAndPictures, make_words_batch
-from rablip.world import make_look_rows, make_pretraining_split, make_reading_rows
+from rablip.training.words import WordsAndPictures, make_replaced_batch, make_words_batch
+from rablip.world import ReplacedRow, make_look_rows, make_pretraining_split, make_reading_rows, make_replaced_rows
 from tests.tiny import IMAGE_SIZE, IMAGE_TOKEN_ID, LM_VOCAB_SIZE, NUM_QUERY_TOKENS, QFORMER_VOCAB_SIZE, make_generator
 
 PAIRS = [(f"a red wall and {number} windows", f"{number} windows in a red wall") for number in range(100, 160)]
@@ -64,15 +64,22 @@ def _make_inputs() -> dict[str, object]:
         "input_ids": torch.tensor([prompt, prompt]),
         "labels": torch.randint(2, LM_VOCAB_SIZE - 1, (2, 4), generator=torch.Generator().manual_seed(2)),
     }
+    replaced = {
+        "input_ids": torch.tensor([[5, 6, 7, 8], [8, 7, 6, 0]]),
+        "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]),
+        "pixel_values": pictures["pixel_values"],
+        "labels": torch.tensor([[-100, 1, -100, 0], [0, -100, -100, -100]]),
+    }
     return {
         "words_input_ids": words,
         "words_attention_mask": torch.ones_like(words),
         "words_labels": labels,
+        "replaced": replaced,
         "pictures": pictures,
     }
 
 
-def test_the_loss_is_the_masked_words_and_the_generators_own() -> None:
+def test_the_loss_is_the_masked_words_the_replaced_ones_and_the_generators_own() -> None:
     model, inputs = _make_model(), _make_inputs()
     output = model(**inputs)
     generator = make_generator()
@@ -84,7 +91,64 @@ def test_the_loss_is_the_masked_words_and_the_generators_own() -> None:
     logits = model.words_transform(states) @ model.qformer.get_input_embeddings().weight.T + model.words_bias
     expected = torch.nn.functional.cross_entropy(logits.transpose(1, 2), inputs["words_labels"])
     torch.testing.assert_close(output.words_loss, expected)
-    torch.testing.assert_close(output.loss, expected + output.pictures_loss)
+    replaced = dict(inputs["replaced"])
+    labels = replaced.pop("labels")
+    states = model.run_qformer(**replaced).hidden_states[:, NUM_QUERY_TOKENS:]
+    told = [
+        (states[row, place] @ model.replaced_head.weight[0] + model.replaced_head.bias, labels[row, place])
+        for row, place in [(0, 1), (0, 3), (1, 0)]
+    ]
+    wrong = torch.stack([torch.nn.functional.softplus(-logit if label else logit) for logit, label in told]).mean()
+    torch.testing.assert_close(output.replaced_loss, wrong)
+    torch.testing.assert_close(output.loss, expected + wrong + output.pictures_loss)
+
+
+def test_replaced_words_are_judged_by_the_picture() -> None:
+    model, inputs = _make_model(), _make_inputs()
+    before = model(**inputs).replaced_loss
+    inputs["replaced"] |= {"pixel_values": inputs["replaced"]["pixel_values"].flip(0)}
+    assert not torch.isclose(model(**inputs).replaced_loss, before)
+    inputs["replaced"] |= {"labels": 1 - inputs["replaced"]["labels"].clamp(min=0)}
+    model(**inputs).replaced_loss.backward()
+    touched = {name for name, value in model.named_parameters() if value.grad is not None and value.grad.any()}
+    parts = {name.partition(".")[0] for name in touched}
+    assert parts == {"qformer", "query_tokens", "image_slots", "vision_model", "replaced_head"}
+
+
+def test_a_replaced_batch_labels_values_and_nothing_else() -> None:
+    pictures = make_pretraining_split(0, 20)
+    rows = make_replaced_rows(0, pictures, 60)
+    features = {picture.id: torch.full((3, 4), float(place)) for place, picture in enumerate(pictures)}
+    tokenizer = build_qformer_tokenizer(" ".join(row.words) for row in rows)
+    batch = make_replaced_batch(rows, features, np.random.default_rng(0), tokenizer, 50)
+    assert batch["image_embeds"].shape == (50, 1, 3, 4)
+    asked = {" ".join(row.words).lower().replace(" ", ""): row for row in rows}
+    texts = tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
+    for number, text in enumerate(texts):
+        row = asked[text.replace(" ", "")]
+        assert batch["image_embeds"][number].unique().item() == features[row.picture_id][0, 0]
+        labels = batch["labels"][number]
+        judged = [
+            (tokenizer.decode(batch["input_ids"][number, place]), int(labels[place]))
+            for place in (labels != -100).nonzero()[:, 0]
+        ]
+        # A word's comma or question mark is a token of its own.
+        words = [pair for pair in judged if pair[0] not in ",?"]
+        told = [
+            (word.strip(",?"), int(wrong))
+            for word, wrong in zip(row.words, row.replaced, strict=True)
+            if wrong is not None
+        ]
+        assert words == told
+        assert set(labels.tolist()) <= {-100, 0, 1} and (labels[batch["attention_mask"][number] == 0] == -100).all()
+
+
+def test_a_value_of_several_tokens_is_judged_at_each() -> None:
+    tokenizer = build_qformer_tokenizer(["a red roof?", "an or ange ##s"])
+    row = ReplacedRow(picture_id="p", words=("a", "redor", "roof?"), replaced=(None, True, None))
+    batch = make_replaced_batch([row], {"p": torch.zeros(3, 4)}, np.random.default_rng(0), tokenizer, 1)
+    pieces = len(tokenizer.tokenize("redor"))
+    assert (batch["labels"] == 1).sum() == pieces
 
 
 def test_words_teach_the_q_former_alone() -> None:

@@ -10,6 +10,7 @@ from rablip.world import (
     make_look_rows,
     make_pretraining_split,
     make_reading_rows,
+    make_replaced_rows,
     make_viewing_rows,
     make_world,
     names_of_split,
@@ -40,6 +41,8 @@ def test_same_seed_same_split_other_seed_other_split():
     assert make_viewing_rows(1, pictures, 5) == make_viewing_rows(1, pictures, 5) != make_viewing_rows(2, pictures, 5)
     pictures = make_pretraining_split(1, 40)
     assert make_look_rows(1, pictures, 5) == make_look_rows(1, pictures, 5) != make_look_rows(2, pictures, 5)
+    assert make_replaced_rows(1, pictures, 5) == make_replaced_rows(1, pictures, 5)
+    assert make_replaced_rows(1, pictures, 5) != make_replaced_rows(2, pictures, 5)
 
 
 def test_rows_and_descriptions_hold_no_name_of_another_split():
@@ -49,6 +52,7 @@ def test_rows_and_descriptions_hold_no_name_of_another_split():
     viewing, looks = make_viewing_rows(0, pictures, 400), make_look_rows(0, pictures, 400)
     for row in [*make_reading_rows(0, 400), *viewing, *looks]:
         texts += [row.question, *(f"{item.title} {item.caption} {item.text}" for item in row.items)]
+    texts += [" ".join(row.words) for row in make_replaced_rows(0, pictures, 400)]
     for text in texts:
         words = re.findall(r"\w+", text)
         assert not forbidden & {f"{one} {two}" for one, two in zip(words, words[1:], strict=False)}
@@ -95,12 +99,16 @@ def test_a_reading_row_is_answered_by_its_relevant_item_only():
 
 def _phrases(attributes):
     """What a picture shows, or might show, in words without an article: whether it does, by phrase and attribute."""
-    values_of = attributes_of("boat" if "hull_color" in attributes else "building")
+    values_of = attributes_of(_kind(attributes))
     return {
         (name, phrase_attribute(name, value).removeprefix("a ").removeprefix("an ")): attributes[name] == value
         for name, values in values_of.items()
         for value in values
     }
+
+
+def _kind(attributes):
+    return "boat" if "hull_color" in attributes else "building"
 
 
 def _checks(attributes, question):
@@ -237,6 +245,32 @@ def test_look_rows_of_few_pictures_have_fewer_items_and_stay_true(seed):
         assert tuple(fits) == row.relevant
 
 
+def test_a_replaced_row_knows_which_of_its_words_are_wrong():
+    pictures = make_pretraining_split(0, 60)
+    looks = {picture.id: picture.attributes for picture in pictures}
+    rows = make_replaced_rows(4, pictures, 800)
+    shares, forms, numbers_of_values = [], set(), set()
+    for row in rows:
+        text, attributes = " ".join(row.words), looks[row.picture_id]
+        told = {place: wrong for place, wrong in enumerate(row.replaced) if wrong is not None}
+        values = [row.words[place].strip(",?") for place in told]
+        assert set(values) <= {value for every in attributes_of(_kind(attributes)).values() for value in every}
+        # As many right ones as the text states: found here by its phrases, there by the words that were put in.
+        if text.startswith("Does "):
+            assert [not wrong for wrong in told.values()] == _checks(attributes, text)
+            forms.add("yes or no")
+        else:
+            stated = _stated(attributes, text)
+            assert len(stated) == len(told)
+            assert sum(stated.values()) == sum(not wrong for wrong in told.values())
+            forms.add(text.split(" the b")[0])
+        shares += told.values()
+        numbers_of_values.add(len(told))
+    assert 0.35 < sum(shares) / len(shares) < 0.45
+    assert forms == {"yes or no", "Who built", "In what year was", "How many barrels does"}
+    assert numbers_of_values == set(range(2, 9))
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="num_pictures must not be negative, got -1"):
         make_pretraining_split(0, -1)
@@ -248,6 +282,10 @@ def test_wrong_arguments_are_named():
         make_viewing_rows(0, make_pretraining_split(0, 3), 1)
     with pytest.raises(ValueError, match="num_rows must not be negative, got -1"):
         make_look_rows(0, make_pretraining_split(0, 24), -1)
+    with pytest.raises(ValueError, match="num_rows must not be negative, got -1"):
+        make_replaced_rows(0, make_pretraining_split(0, 4), -1)
+    with pytest.raises(ValueError, match="no pictures to ask about"):
+        make_replaced_rows(0, [], 1)
     with pytest.raises(ValueError, match="up to 4 pictures of a building, got only 3"):
         make_look_rows(0, make_pretraining_split(0, 4), 1)
     with pytest.raises(ValueError, match="no split 'dev'"):
