@@ -105,8 +105,8 @@ class TinyRecipe:
             "words": StageSchedule(num_steps=6000, learning_rate=1.5e-3, num_rows=48),
             "language": StageSchedule(num_steps=4500, learning_rate=6e-4, num_rows=48),
             "base": StageSchedule(num_steps=3000, learning_rate=6e-4, num_rows=64),
-            "retriever": StageSchedule(num_steps=5000, learning_rate=9e-4, num_rows=48),
-            "reranker": StageSchedule(num_steps=4500, learning_rate=6e-4, num_rows=48),
+            "retriever": StageSchedule(num_steps=3500, learning_rate=9e-4, num_rows=48),
+            "reranker": StageSchedule(num_steps=2500, learning_rate=6e-4, num_rows=48),
             "generator": StageSchedule(num_steps=3500, learning_rate=8e-4, num_rows=32),
         }
     )
