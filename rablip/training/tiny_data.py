@@ -144,9 +144,10 @@ def make_base_batch(
     processor: Any,
     num_rows: int,
 ) -> dict[str, torch.Tensor]:
-    """A quarter each: lists of what is visible, questions about pictures, about look-alikes, and about texts."""
-    listed = draw_rows(pictures, generator, num_rows // 4)
-    rows = [row for source in (viewing, looks, reading) for row in draw_rows(source, generator, num_rows // 4)]
+    """Questions about pictures (three eighths), look-alikes and texts (a quarter each), and lists (an eighth)."""
+    listed = draw_rows(pictures, generator, num_rows // 8)
+    eighths = ((viewing, 3), (looks, 2), (reading, 2))
+    rows = [row for source, share in eighths for row in draw_rows(source, generator, share * num_rows // 8)]
     return _process_rows(processor, rows, listed, features)
 
 

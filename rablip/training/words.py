@@ -97,7 +97,7 @@ class WordsAndPictures(RablipForConditionalGeneration):
 
     def _replaced_loss(self, labels: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
         # Before fusion, so that in it the queries, which are all that the language model gets, can read the verdicts.
-        output = self.run_qformer(**inputs)
+        output: Any = self.run_qformer(**inputs)
         logits = self.replaced_head(output.hidden_states[:, output.num_queries :]).squeeze(-1)
         judged = labels != -100
         return nn.functional.binary_cross_entropy_with_logits(logits[judged], labels[judged].to(logits.dtype))

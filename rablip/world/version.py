@@ -21,7 +21,7 @@ from .world import make_world
 
 __all__ = ["WORLD_VERSION", "compute_world_version"]
 
-WORLD_VERSION = "54fdeda96c8896a8"
+WORLD_VERSION = "6b60822523f6c525"
 
 _SAMPLE = ((0, "train", 24), (1, "test", 24))  # seed, split, entities
 

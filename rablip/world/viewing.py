@@ -28,9 +28,8 @@ def make_viewing_rows(seed: int, pictures: Sequence[DescribedPicture], num_rows:
     """Questions about what is visible in one of up to three items; half of the rows hold that one picture only.
 
     Every row names its pictures anew (train split), and asks about one picture, which it calls by its name or by what
-    else is visible in it. Half of the questions are for yes or no. Most rows ask several attributes at once and have
-    as many answers, in that order: one answer a row says very little to learn comparing from. In about one row in ten
-    the picture is not there.
+    else is visible in it. Half of the rows ask for one yes or no. Most of the others ask several attributes at once
+    and have as many answers, in that order. In about one row in ten the picture is not there.
 
     Args:
         seed: seed of all draws.
@@ -91,13 +90,11 @@ def _ask(picture: DescribedPicture, name: str, others: Sequence[Mapping[str, str
             asked = asked[:1]
         asked = asked[: chance.whole(2, _MAX_ASKED) if chance.happens(_MANY_SHARE) else 1]
         return " ".join(word_question(part, about) for part in asked), " ".join(attributes[part] for part in asked)
-    asked = asked[: chance.whole(2, len(askable)) if chance.happens(_MANY_SHARE) else 1]
-    is_so = [chance.happens(0.5) for _ in asked]
-    values = {}
-    for attribute, holds in zip(asked, is_so, strict=True):
-        others_of = [other for other in attributes_of(kind)[attribute] if other != attributes[attribute]]
-        values[attribute] = attributes[attribute] if holds else chance.pick(others_of)
-    return word_yes_no_question(values, about), " ".join("yes" if holds else "no" for holds in is_so)
+    [checked] = asked[:1]
+    holds = chance.happens(0.5)
+    others_of = [other for other in attributes_of(kind)[checked] if other != attributes[checked]]
+    value = attributes[checked] if holds else chance.pick(others_of)
+    return word_yes_no_question({checked: value}, about), "yes" if holds else "no"
 
 
 def _write_picture(picture: DescribedPicture, name: str, chance: Chance) -> KnowledgeItem:

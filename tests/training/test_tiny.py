@@ -67,13 +67,13 @@ def test_base_batches_mix_lists_pictures_and_facts(tmp_path: Path) -> None:
     arguments = (training.pretraining, features, viewing, looks, training.reading)
     batch = make_base_batch(*arguments, np.random.default_rng(0), training.processor, 16)
     prompts = training.processor.decode_answers(batch["input_ids"])
-    assert [LIST_VISIBLE in prompt for prompt in prompts] == [True] * 4 + [False] * 12
+    assert [LIST_VISIBLE in prompt for prompt in prompts] == [True] * 2 + [False] * 14
     pictures = batch["image_mask"].sum(dim=1).tolist()
-    assert pictures[:4] == [1] * 4 and all(1 <= count <= 3 for count in pictures[4:8]) and pictures[12:] == [0] * 4
+    assert pictures[:2] == [1] * 2 and all(1 <= count <= 3 for count in pictures[2:8]) and pictures[12:] == [0] * 4
     assert all(2 <= count <= 4 for count in pictures[8:12])
     rows = viewing + looks + training.reading
     asked = {row.question: row for row in rows}
-    for place, prompt in enumerate(prompts[4:], start=4):
+    for place, prompt in enumerate(prompts[2:], start=2):
         row = next(row for question, row in asked.items() if f"Question: {question}" in prompt)
         relevance = batch["relevance_labels"][place]
         assert relevance[relevance >= 0].tolist() == [float(i in row.relevant) for i in range(len(row.items))]
