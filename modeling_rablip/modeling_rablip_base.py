@@ -29,7 +29,7 @@ class RablipTrunkOutput(ModelOutput):
 
     Args:
         hidden_states (`torch.FloatTensor` of shape `(batch_size, num_queries + seq_len, hidden_size)`): query
-            outputs, then text states: after fusion from `extract`, before it from `run_qformer`. `num_queries` is
+            outputs, then text states: after fusion, or before it where `extract` is told so. `num_queries` is
             `config.num_query_tokens` when any input of the batch has a picture, else 0.
         attention_mask (`torch.LongTensor` of shape `(batch_size, num_queries + seq_len)`): 1 = keep. The queries of
             an input without pictures are masked.
@@ -177,41 +177,12 @@ class RablipPreTrainedModel(PreTrainedModel):
         pixel_values: torch.Tensor | None = None,
         image_embeds: torch.Tensor | None = None,
         image_mask: torch.Tensor | None = None,
+        fuse: bool = True,
     ) -> RablipTrunkOutput:
         """Question-instructed visual extraction and fusion.
 
         A batch gives what its rows give alone: an input without pictures is encoded by the Q-Former's text branch
         whatever the other rows hold.
-
-        Args:
-            input_ids, attention_mask, pixel_values, image_embeds, image_mask: as in `run_qformer`.
-
-        Returns:
-            [`RablipTrunkOutput`].
-
-        Raises:
-            ValueError: both kinds of pictures are given, or neither text nor pictures.
-        """
-        output = self.run_qformer(
-            input_ids,
-            attention_mask,
-            pixel_values=pixel_values,
-            image_embeds=image_embeds,
-            image_mask=image_mask,
-        )
-        output.hidden_states = self.fusion(output.hidden_states, output.attention_mask, num_queries=output.num_queries)
-        return output
-
-    def run_qformer(
-        self,
-        input_ids: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        *,
-        pixel_values: torch.Tensor | None = None,
-        image_embeds: torch.Tensor | None = None,
-        image_mask: torch.Tensor | None = None,
-    ) -> RablipTrunkOutput:
-        """Question-instructed visual extraction alone: what `extract` gives to the fusion module.
 
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, seq_len)`, *optional*): Q-Former tokens.
@@ -221,6 +192,7 @@ class RablipPreTrainedModel(PreTrainedModel):
             image_embeds (`torch.FloatTensor` of shape `(batch_size, num_images, num_image_tokens,
                 vision_hidden_size)`, *optional*): features of the frozen tower, as `encode_images` gives them.
             image_mask (`torch.LongTensor` of shape `(batch_size, num_images)`, *optional*): 1 = there is a picture.
+            fuse (`bool`, *optional*): whether the states go through the fusion module; False gives the Q-Former's own.
 
         Returns:
             [`RablipTrunkOutput`].
@@ -263,6 +235,8 @@ class RablipPreTrainedModel(PreTrainedModel):
                 encoder_hidden_states=image_tokens,
                 encoder_attention_mask=image_token_mask,
             ).last_hidden_state
+        if fuse:
+            states = self.fusion(states, mask, num_queries=num_queries)
         return RablipTrunkOutput(
             hidden_states=states, attention_mask=mask, num_queries=num_queries, image_embeds=image_embeds
         )

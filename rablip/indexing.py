@@ -159,6 +159,7 @@ def index_knowledge(
     knowledge_base: KnowledgeBase,
     *,
     model_id: str = "",
+    model_fingerprint: str | None = None,
     batch_size: int = 64,
     device: Any = None,
     progress: bool = True,
@@ -169,7 +170,8 @@ def index_knowledge(
         retriever: the model.
         processor: its processor.
         knowledge_base: the items.
-        model_id: what the manifest calls the model; None for the name it was loaded by.
+        model_id: what the manifest calls the model; "" for the name it was loaded by.
+        model_fingerprint: what the manifest holds of its weights; None computes it, for which the model is saved once.
         batch_size: most items encoded at once; halved when memory runs out.
         device: where the model is put; None where it is.
         progress: whether a bar is shown on a terminal.
@@ -180,7 +182,7 @@ def index_knowledge(
     encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size, device=device)
     manifest = IndexManifest(
         model_id=model_id or retriever.config.name_or_path or type(retriever).__name__,
-        model_fingerprint=fingerprint_model(retriever, processor),
+        model_fingerprint=model_fingerprint or fingerprint_model(retriever, processor),
         embedding_dim=retriever.config.embedding_dim,
         rablip_version=__version__,
     )

@@ -157,6 +157,8 @@ class WorldRun:
             parts.retriever,
             parts.retriever_processor,
             cast("KnowledgeBase", MemoryItems(indexed)),
+            model_id="evaluation",
+            model_fingerprint="in memory",
             batch_size=self.batch_size,
             progress=self.progress,
         )

@@ -172,7 +172,7 @@ class TinyTraining:
         At full size it brings the first from BERT and the second from BLIP-2's pre-training.
         """
 
-        def train() -> RablipForConditionalGeneration:
+        def train() -> WordsAndPictures:
             model = WordsAndPictures(self._generator_config())
             model.load_trunk(self.train_vision())
             model.freeze_vision_tower()

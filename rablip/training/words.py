@@ -2,9 +2,9 @@
 
 At full size the Q-Former starts from BERT and from BLIP-2's own pre-training: it knows which word belongs to which,
 and whether a text fits a picture. Here it starts from nothing, and what its later losses say of either is too little.
-Colors were told from each other, but not "a red wall and a blue roof" from its opposite. From one yes or no a
-question, nothing was learned of comparing in 3,000 steps; told of every word whether it is the right one (as in
-ELECTRA, arXiv 2003.10555, but beside the picture), colors were compared after 500.
+Colors were told from each other, but not "a red wall and a blue roof" from its opposite. From answers of yes or no
+alone nothing was learned of comparing in 3,000 steps; told of every word whether it is the right one (as in ELECTRA,
+arXiv 2003.10555, but beside the picture), colors were compared after 500.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class WordsAndPictures(RablipForConditionalGeneration):
 
     def _replaced_loss(self, labels: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
         # Before fusion, so that in it the queries, which are all that the language model gets, can read the verdicts.
-        output: Any = self.run_qformer(**inputs)
+        output: Any = self.extract(**inputs, fuse=False)
         logits = self.replaced_head(output.hidden_states[:, output.num_queries :]).squeeze(-1)
         judged = labels != -100
         return nn.functional.binary_cross_entropy_with_logits(logits[judged], labels[judged].to(logits.dtype))

@@ -9,7 +9,8 @@ from .catalog import Catalog
 from .chance import Chance
 from .drafts import Draft, evidence_part
 from .drawing import draw_picture, encode_picture
-from .lexicon import BOAT_ATTRIBUTES, BUILDING_ATTRIBUTES
+from .entities import draw_other_value
+from .lexicon import BUILDING_ATTRIBUTES
 from .wording import describe, subject, word_picture_question, word_question, word_yes_no_question
 
 __all__ = ["ASKED", "Asker", "state_uniquely"]
@@ -98,8 +99,7 @@ class Asker:
     def _asked_value(self, attribute: str, value: str, answer: str, chance: Chance) -> str:
         if answer == "yes":
             return value
-        values = BUILDING_ATTRIBUTES.get(attribute) or BOAT_ATTRIBUTES[attribute]
-        return chance.pick([other for other in values if other != value])
+        return draw_other_value(attribute, value, chance)
 
     def text_streams(self) -> list[Iterator[Draft]]:
         """Streams of the kind "text": a year, a builder or a load; the last may be asked by the look of the boat."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from .chance import Chance
 from .lexicon import BOAT_ATTRIBUTES, BUILDERS, BUILDING_ATTRIBUTES, LOADS, PLACES, YEARS, names_of_split
 
-__all__ = ["Entity", "attributes_of", "draw_attributes", "draw_entities", "draw_entity"]
+__all__ = ["Entity", "attributes_of", "draw_attributes", "draw_entities", "draw_entity", "draw_other_value"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,12 @@ def attributes_of(kind: str) -> Mapping[str, tuple[str, ...]]:
 def draw_attributes(kind: str, chance: Chance) -> dict[str, str]:
     """The visible attributes of a "building" or a "boat", each drawn uniformly and independently."""
     return {attribute: chance.pick(values) for attribute, values in attributes_of(kind).items()}
+
+
+def draw_other_value(attribute: str, value: str, chance: Chance) -> str:
+    """Another value that a visible attribute of either kind may have."""
+    values = BUILDING_ATTRIBUTES.get(attribute) or BOAT_ATTRIBUTES[attribute]
+    return chance.pick([other for other in values if other != value])
 
 
 def draw_entity(name: str, chance: Chance, *, num_facts: int = 2, missing_fact_rate: float = 0.0) -> Entity:

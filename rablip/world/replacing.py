@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .chance import Chance
-from .entities import attributes_of
+from .entities import draw_other_value
 from .lexicon import names_of_split
 from .pretraining import DescribedPicture, check_count, draw_places
 from .wording import describe, subject, word_question, word_yes_no_question
@@ -69,7 +69,10 @@ def _make_row(pictures: Sequence[DescribedPicture], names: tuple[str, ...], chan
     tellable = [name for name in chance.shuffled(picture.attributes) if not (yes_no and name == "sky")]
     told = tellable[: chance.whole(_MIN_STATED, len(tellable))]
     shown = {name: picture.attributes[name] for name in told}
-    stated = {name: _exchange(picture.kind, name, value, chance) for name, value in shown.items()}
+    stated = {
+        name: draw_other_value(name, value, chance) if chance.happens(_REPLACED_SHARE) else value
+        for name, value in shown.items()
+    }
     if yes_no:
         about = subject(picture.kind, names[draw_places(len(names), 1, chance)[0]])
         true_text, text = (word_yes_no_question(values, about) for values in (shown, stated))
@@ -86,9 +89,3 @@ def _make_row(pictures: Sequence[DescribedPicture], names: tuple[str, ...], chan
         for word, true_word in zip(words, true_text.split(), strict=True)
     )
     return ReplacedRow(picture_id=picture.id, words=words, replaced=replaced)
-
-
-def _exchange(kind: str, name: str, value: str, chance: Chance) -> str:
-    if not chance.happens(_REPLACED_SHARE):
-        return value
-    return chance.pick([other for other in attributes_of(kind)[name] if other != value])

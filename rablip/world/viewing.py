@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..processing.knowledge_rablip import KnowledgeItem
 from .asking import state_uniquely
 from .chance import Chance
-from .entities import attributes_of
+from .entities import draw_other_value
 from .lexicon import names_of_split
 from .pretraining import FACT_VALUES, DescribedPicture, ReadingRow, check_count, draw_places, write_fact
 from .wording import PICTURE_QUESTIONS, describe, subject, word_question, word_yes_no_question
@@ -92,8 +92,7 @@ def _ask(picture: DescribedPicture, name: str, others: Sequence[Mapping[str, str
         return " ".join(word_question(part, about) for part in asked), " ".join(attributes[part] for part in asked)
     [checked] = asked[:1]
     holds = chance.happens(0.5)
-    others_of = [other for other in attributes_of(kind)[checked] if other != attributes[checked]]
-    value = attributes[checked] if holds else chance.pick(others_of)
+    value = attributes[checked] if holds else draw_other_value(checked, attributes[checked], chance)
     return word_yes_no_question({checked: value}, about), "yes" if holds else "no"
 
 

@@ -48,11 +48,11 @@ def test_changing_one_word_changes_the_query_outputs_and_one_picture_the_text_st
 def test_extraction_is_the_q_former_and_then_fusion() -> None:
     model = make_retriever()
     row = trunk_rows()[0]
-    read, fused = model.run_qformer(**row), model.extract(**row)
+    read, fused = model.extract(**row, fuse=False), model.extract(**row)
     again = model.fusion(read.hidden_states, read.attention_mask, num_queries=read.num_queries)
     torch.testing.assert_close(fused.hidden_states, again)
     assert (fused.hidden_states - read.hidden_states).abs().max() > 1e-4
-    other = model.run_qformer(**{**row, "pixel_values": row["pixel_values"] + 1})
+    other = model.extract(**{**row, "pixel_values": row["pixel_values"] + 1}, fuse=False)
     assert (other.hidden_states - read.hidden_states)[:, read.num_queries :].abs().max() > 1e-4
 
 

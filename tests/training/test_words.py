@@ -93,7 +93,7 @@ def test_the_loss_is_the_masked_words_the_replaced_ones_and_the_generators_own()
     torch.testing.assert_close(output.words_loss, expected)
     replaced = dict(inputs["replaced"])
     labels = replaced.pop("labels")
-    states = model.run_qformer(**replaced).hidden_states[:, NUM_QUERY_TOKENS:]
+    states = model.extract(**replaced, fuse=False).hidden_states[:, NUM_QUERY_TOKENS:]
     told = [
         (states[row, place] @ model.replaced_head.weight[0] + model.replaced_head.bias, labels[row, place])
         for row, place in [(0, 1), (0, 3), (1, 0)]
@@ -148,7 +148,7 @@ def test_a_value_of_several_tokens_is_judged_at_each() -> None:
     row = ReplacedRow(picture_id="p", words=("a", "redor", "roof?"), replaced=(None, True, None))
     batch = make_replaced_batch([row], {"p": torch.zeros(3, 4)}, np.random.default_rng(0), tokenizer, 1)
     pieces = len(tokenizer.tokenize("redor"))
-    assert (batch["labels"] == 1).sum() == pieces
+    assert (batch["labels"] == 1).sum() == pieces > 1
 
 
 def test_words_teach_the_q_former_alone() -> None:
