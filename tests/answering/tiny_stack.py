@@ -18,6 +18,7 @@ from tests import tiny
 from tests.processing import tiny_tokenizers
 
 MAX_IMAGES = 2
+QUESTIONS = ["What color is the tower?", "Who built this?", "How many barrels does the boat of Velmor carry in all?"]
 ALL_PASS = {"relevance_threshold": 0.0, "citation_threshold": 0.0, "abstain_threshold": 0.0}
 
 
@@ -129,3 +130,13 @@ def make_answerer(
     generation = {"min_new_tokens": 4, "suppress_tokens": mute_tokens(parts["generator_processor"].tokenizer)}
     options = {**ALL_PASS, "max_new_tokens": 6, "generation": generation, **settings}
     return RablipAnswerer(**kept, settings=AnswerSettings(**options))
+
+
+def forbid(model: Any, *names: str) -> None:
+    """Makes a call of these methods fail the test."""
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError(f"{names} must not be called")
+
+    for name in names:
+        setattr(model, name, refuse)
