@@ -54,6 +54,23 @@ def test_the_figures_are_of_the_frozen_world(shipped: dict[str, Any]) -> None:
     assert (shipped["seed"], shipped["num_entities"]) == (987, 600)
 
 
+def test_what_is_promised_was_measured(shipped: dict[str, Any]) -> None:
+    recall = shipped["retriever"]["recall@5"]
+    assert recall["overall"]["value"] >= 0.95
+    assert all(recall[modality]["value"] >= 0.90 for modality in ("text", "image", "image_text"))
+    for baseline in ("bm25", "text_only"):
+        found = shipped["baselines"][baseline]["recall@5"]["visual_only"]["value"]
+        assert recall["visual_only"]["value"] >= found + 0.3
+    accuracy = {name: kinds["overall"]["value"] for name, kinds in shipped["answer"]["accuracy"].items()}
+    assert accuracy["retrieved"] >= 0.80 and accuracy["oracle"] - accuracy["retrieved"] <= 0.05
+    for control in ("closed_book", "shuffled_pictures"):
+        for kind, figure in shipped["answer"]["accuracy"][control]["by_kind"].items():
+            # What is told in texts is still there when pictures are exchanged.
+            if (control, kind) != ("shuffled_pictures", "text"):
+                assert figure["value"] <= figure["majority"] + 0.05, (control, kind)
+    assert shipped["abstain"]["f1"]["value"] >= 0.85 and shipped["citation"]["precision"]["value"] >= 0.90
+
+
 def test_the_bundle_is_small_and_of_safetensors(checkpoint: Path) -> None:
     weights = list(checkpoint.glob("*/model.safetensors"))
     assert {path.parent.name for path in weights} == {"retriever", "reranker", "generator"}
