@@ -87,21 +87,24 @@ class RablipPreTrainedModel(PreTrainedModel):
                 build the model and call `load_trunk`.
             OSError: there is no safetensors file, or it is truncated or damaged.
         """
+        return cls._load_whole(pretrained_model_name_or_path, *model_args, **kwargs)
+
+    @classmethod
+    def _load_whole(cls, source: Any, *model_args: Any, new_modules: tuple[str, ...] = (), **kwargs: Any) -> Any:
+        """`PreTrainedModel.from_pretrained`, which only lets weights of `new_modules` be missing."""
         wants_info = kwargs.pop("output_loading_info", False)
         kwargs.setdefault("use_safetensors", True)
         kwargs.setdefault("dtype", "auto")
         # Mismatched shapes are reported with the other faults below instead of in a log line.
         kwargs["ignore_mismatched_sizes"] = True
         try:
-            model, info = super().from_pretrained(
-                pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
-            )
+            model, info = super().from_pretrained(source, *model_args, output_loading_info=True, **kwargs)
         except SafetensorError as error:
             raise OSError(
-                f"The weights in {pretrained_model_name_or_path} are truncated or damaged ({error}). Copy or download "
-                "the checkpoint again."
+                f"The weights in {source} are truncated or damaged ({error}). Copy or download the checkpoint again."
             ) from error
         faults = {name: sorted(map(str, info.get(f"{name}_keys") or ())) for name in _KEY_FAULTS}
+        faults["missing"] = [key for key in faults["missing"] if key.split(".")[0] not in new_modules]
         if any(faults.values()):
             listed = "; ".join(
                 f"{len(keys)} {name} ({', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})"
@@ -109,10 +112,20 @@ class RablipPreTrainedModel(PreTrainedModel):
                 if keys
             )
             raise ValueError(
-                f"{pretrained_model_name_or_path} is no complete checkpoint of {cls.__name__}: {listed}. Load it with "
+                f"{source} is no complete checkpoint of {cls.__name__}: {listed}. Load it with "
                 "the class that saved it, or build the model and warm-start it with `load_trunk`."
             )
         return (model, info) if wants_info else model
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+        """Save weights and configuration, always under rablip's own names, whatever checkpoint the weights come from.
+
+        Args:
+            save_directory: the folder.
+            kwargs: as in `PreTrainedModel.save_pretrained`.
+        """
+        kwargs.setdefault("save_original_format", False)
+        super().save_pretrained(save_directory, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: torch.nn.Module) -> None:

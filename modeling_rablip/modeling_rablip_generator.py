@@ -9,10 +9,15 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationMixin
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationMixin
 from transformers.utils import ModelOutput, logging
 
 from ..configuration.configuration_rablip import RablipConfig
+from .conversion_instructblip_rablip import (
+    INSTRUCTBLIP_KEY_MAPPING,
+    MODULES_NEW_TO_INSTRUCTBLIP,
+    configure_from_instructblip,
+)
 from .fusion_rablip import RablipPooler
 from .losses_rablip import language_modeling_loss, relevance_loss
 from .matching_rablip import RablipMatchingHead
@@ -116,6 +121,54 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         self.matching_head = RablipMatchingHead(config.matching_dim, config.matching_dim)
         self.post_init()
 
+    @classmethod
+    def _load_whole(cls, source: Any, *model_args: Any, **kwargs: Any) -> Any:
+        loaded = super()._load_whole(source, *model_args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        head, words = model.get_output_embeddings(), model.get_input_embeddings()
+        if head is not None and head.weight is not words.weight:
+            # T5's configuration calls every head tied, Flan-T5's is not, and the next resize would tie it for good.
+            for config in (model.language_model.config, model.config.text_config):
+                config.tie_word_embeddings = False
+        return loaded
+
+    @classmethod
+    def from_instructblip(
+        cls, pretrained_model_name_or_path: Any, *, config_fields: dict[str, Any] | None = None, **kwargs: Any
+    ) -> RablipForConditionalGeneration:
+        """Start from an InstructBLIP checkpoint; with one picture it answers as that checkpoint does.
+
+        What InstructBLIP does not have (further pictures, fusion, relevance) starts so that it changes nothing: slots
+        and fusion add zeros, every candidate's relevance is 0.5, all shown evidence is cited.
+
+        Args:
+            pretrained_model_name_or_path: local folder or Hub id of any InstructBLIP checkpoint in safetensors.
+            config_fields: fields of [`RablipConfig`] that the checkpoint does not decide (`max_images`,
+                `adaptive_fusion_config`, `matching_dim`, ...).
+            kwargs: as in `from_pretrained` (`dtype`, `device_map`, `revision`, `quantization_config`, ...).
+
+        Returns:
+            The model in evaluation mode.
+
+        Raises:
+            TypeError: the checkpoint is of another kind of model.
+            ValueError: it lacks weights, or has some that are not used.
+        """
+        hub = {name: kwargs[name] for name in ("cache_dir", "revision", "subfolder", "token") if name in kwargs}
+        source = AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub)
+        model = cls._load_whole(
+            pretrained_model_name_or_path,
+            config=configure_from_instructblip(source, **(config_fields or {})),
+            key_mapping=INSTRUCTBLIP_KEY_MAPPING,
+            new_modules=MODULES_NEW_TO_INSTRUCTBLIP,
+            **kwargs,
+        )
+        # A relevance that nobody has trained must not differ between two runs of this method.
+        for module in (model.relevance_head, model.segment_pooler, model.matching_head.output):
+            for parameter in module.parameters():
+                nn.init.zeros_(parameter)
+        return model
+
     def get_input_embeddings(self) -> nn.Module:
         """The language model's word embeddings."""
         return self.language_model.get_input_embeddings()
@@ -203,7 +256,11 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         return extracted.hidden_states[:, : extracted.num_queries], has_picture
 
     def _run_language_model(
-        self, inputs_embeds: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None
+        self,
+        inputs_embeds: torch.Tensor,
+        attention_mask: torch.Tensor,
+        labels: torch.Tensor | None,
+        position_ids: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """States over the prompt (batch_size, seq_len, text_hidden_size) and, with labels, the logits."""
         if self.config.is_encoder_decoder:
@@ -220,7 +277,9 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
             return states, outputs.logits
         arguments: dict[str, Any] = {}
         if "position_ids" in inspect.signature(self.language_model.forward).parameters:
-            arguments["position_ids"] = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
+            if position_ids is None:
+                position_ids = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
+            arguments["position_ids"] = position_ids
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
@@ -267,6 +326,7 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         reference_positions: torch.Tensor | None = None,
         candidate_mask: torch.Tensor | None = None,
         segment_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         relevance_labels: torch.Tensor | None = None,
         askg_input_ids: torch.Tensor | None = None,
@@ -298,6 +358,9 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
             segment_ids (`torch.LongTensor` of shape `(batch_size, prompt_len)`, *optional*): which part of the prompt
                 a token belongs to: 1 the question, 1 + *i* the *i*-th candidate, 0 anything else. Without it only
                 the markers are read.
+            position_ids (`torch.LongTensor` of shape `(batch_size, prompt_len)`, *optional*): positions of the prompt
+                for decoder-only models that take them. By default they count what is attended to, as `generate` does,
+                so that padding changes no row; InstructBLIP's own forward counts the padding too.
             labels (`torch.LongTensor` of shape `(batch_size, target_len)`, *optional*): answers; -100 ignored.
             relevance_labels (`torch.FloatTensor` of shape `(batch_size, num_candidates)`, *optional*): 1 relevant,
                 0 not, -100 ignored.
@@ -318,7 +381,7 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         states, logits = self._run_language_model(
-            self._embed_prompt(input_ids, query_states, has_picture), attention_mask, labels
+            self._embed_prompt(input_ids, query_states, has_picture), attention_mask, labels, position_ids
         )
         qa_loss = None if labels is None or logits is None else self._language_loss(logits, labels)
         relevance_logits = None
@@ -396,12 +459,27 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
             attention_mask = torch.ones_like(input_ids)
         generation_config = copy.deepcopy(generate_kwargs.pop("generation_config", None) or self.generation_config)
         model_kwargs = generation_config.update(**generate_kwargs)
-        return self.language_model.generate(
-            inputs_embeds=self._embed_prompt(input_ids, query_states, has_picture),
+        inputs_embeds = self._embed_prompt(input_ids, query_states, has_picture)
+        if self.config.is_encoder_decoder:
+            return self.language_model.generate(
+                inputs_embeds=inputs_embeds,
+                attention_mask=attention_mask,
+                generation_config=generation_config,
+                **model_kwargs,
+            )
+        # The ids are there for what looks back at the prompt, such as `repetition_penalty`; they come back with the
+        # answer, and are cut off again.
+        generated = self.language_model.generate(
+            input_ids=input_ids,
+            inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             generation_config=generation_config,
             **model_kwargs,
         )
+        if isinstance(generated, torch.Tensor):
+            return generated[:, input_ids.shape[1] :]
+        generated.sequences = generated.sequences[:, input_ids.shape[1] :]
+        return generated
 
     @torch.no_grad()
     def predict_relevance(self, **inputs: Any) -> torch.Tensor:
