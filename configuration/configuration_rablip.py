@@ -8,7 +8,7 @@ configuration can be read without torch models being built.
 import difflib
 import sys
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, InstructBlipQFormerConfig, InstructBlipVisionConfig, PreTrainedConfig
@@ -168,6 +168,9 @@ class RablipRetrievalConfig(_KnownFieldsConfig):
 
     Args:
         embedding_dim (`int`, defaults to 256): dimension of the L2-normalised embeddings.
+        vectors (`str`, defaults to `"one"`): what an item is embedded as. `"one"`: one vector, pooled from the fused
+            states of picture and text. `"per_query"`, as in BLIP-2: one vector per query output and one of the text,
+            which are extracted apart; the score is the largest inner product.
         initial_temperature (`float`, defaults to 0.07): divisor of the inner products in the contrastive loss at the
             start of training; it is learned as `logit_scale = log(1 / temperature)`.
         max_logit_scale (`float`, defaults to 100.0): upper bound of `1 / temperature`, as in CLIP.
@@ -177,6 +180,7 @@ class RablipRetrievalConfig(_KnownFieldsConfig):
     base_config_key = "retrieval_config"
 
     embedding_dim: int = 256
+    vectors: Literal["one", "per_query"] = "one"
     initial_temperature: float = 0.07
     max_logit_scale: float = 100.0
 

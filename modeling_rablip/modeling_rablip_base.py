@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import InstructBlipQFormerModel, InstructBlipVisionModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, InstructBlipQFormerModel, InstructBlipVisionModel, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
@@ -90,8 +90,15 @@ class RablipPreTrainedModel(PreTrainedModel):
         return cls._load_whole(pretrained_model_name_or_path, *model_args, **kwargs)
 
     @classmethod
-    def _load_whole(cls, source: Any, *model_args: Any, new_modules: tuple[str, ...] = (), **kwargs: Any) -> Any:
-        """`PreTrainedModel.from_pretrained`, which only lets weights of `new_modules` be missing."""
+    def _load_whole(
+        cls,
+        source: Any,
+        *model_args: Any,
+        new_modules: tuple[str, ...] = (),
+        unused_modules: tuple[str, ...] = (),
+        **kwargs: Any,
+    ) -> Any:
+        """`PreTrainedModel.from_pretrained` that lets no weight be missing or left over but those of these modules."""
         wants_info = kwargs.pop("output_loading_info", False)
         kwargs.setdefault("use_safetensors", True)
         kwargs.setdefault("dtype", "auto")
@@ -104,7 +111,8 @@ class RablipPreTrainedModel(PreTrainedModel):
                 f"The weights in {source} are truncated or damaged ({error}). Copy or download the checkpoint again."
             ) from error
         faults = {name: sorted(map(str, info.get(f"{name}_keys") or ())) for name in _KEY_FAULTS}
-        faults["missing"] = [key for key in faults["missing"] if key.split(".")[0] not in new_modules]
+        for name, excused in (("missing", new_modules), ("unexpected", unused_modules)):
+            faults[name] = [key for key in faults[name] if key.split(".")[0] not in excused]
         if any(faults.values()):
             listed = "; ".join(
                 f"{len(keys)} {name} ({', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})"
@@ -126,6 +134,12 @@ class RablipPreTrainedModel(PreTrainedModel):
         """
         kwargs.setdefault("save_original_format", False)
         super().save_pretrained(save_directory, **kwargs)
+
+    @staticmethod
+    def _read_foreign_config(source: Any, kwargs: dict[str, Any]) -> Any:
+        """The configuration of another model class's checkpoint, from where its weights will be loaded."""
+        names = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+        return AutoConfig.from_pretrained(source, **{name: kwargs[name] for name in names if name in kwargs})
 
     @torch.no_grad()
     def _init_weights(self, module: torch.nn.Module) -> None:
@@ -191,6 +205,7 @@ class RablipPreTrainedModel(PreTrainedModel):
         image_embeds: torch.Tensor | None = None,
         image_mask: torch.Tensor | None = None,
         fuse: bool = True,
+        apart: bool = False,
     ) -> RablipTrunkOutput:
         """Question-instructed visual extraction and fusion.
 
@@ -206,6 +221,9 @@ class RablipPreTrainedModel(PreTrainedModel):
                 vision_hidden_size)`, *optional*): features of the frozen tower, as `encode_images` gives them.
             image_mask (`torch.LongTensor` of shape `(batch_size, num_images)`, *optional*): 1 = there is a picture.
             fuse (`bool`, *optional*): whether the states go through the fusion module; False gives the Q-Former's own.
+
+            apart (`bool`, *optional*): whether queries and text pass through the Q-Former without seeing each other,
+                as in BLIP-2's contrastive objective; they meet in the fusion module.
 
         Returns:
             [`RablipTrunkOutput`].
@@ -224,8 +242,7 @@ class RablipPreTrainedModel(PreTrainedModel):
 
         if image_embeds is None:
             num_queries = 0
-            states = self.qformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            mask = attention_mask
+            states, mask = self._read_text(input_ids, attention_mask), attention_mask
         else:
             image_embeds = image_embeds.to(self.image_slots.slot_embeddings.weight.dtype)
             batch_size, num_images = image_embeds.shape[:2]
@@ -238,21 +255,30 @@ class RablipPreTrainedModel(PreTrainedModel):
             mask = has_picture.expand(-1, num_queries)
             if input_ids is not None:
                 mask = torch.cat([mask, attention_mask.to(mask.dtype)], dim=1)
+            joined_ids = None if apart else input_ids
+            seen = mask[:, :num_queries] if apart else mask
             # A row with neither pictures nor text has nothing to attend to; its states are never read, but they
             # must be finite, so it attends to its own queries.
-            attendable = torch.where(mask.any(dim=1, keepdim=True), mask, torch.ones_like(mask))
+            attendable = torch.where(seen.any(dim=1, keepdim=True), seen, torch.ones_like(seen))
             states = self.qformer(
-                input_ids=input_ids,
+                input_ids=joined_ids,
                 attention_mask=attendable,
                 query_embeds=queries,
                 encoder_hidden_states=image_tokens,
                 encoder_attention_mask=image_token_mask,
             ).last_hidden_state
+            if apart and input_ids is not None:
+                states = torch.cat([states, self._read_text(input_ids, attention_mask)], dim=1)
         if fuse:
             states = self.fusion(states, mask, num_queries=num_queries)
         return RablipTrunkOutput(
             hidden_states=states, attention_mask=mask, num_queries=num_queries, image_embeds=image_embeds
         )
+
+    def _read_text(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """States of the Q-Former's text branch; finite also where a row has no text."""
+        attendable = torch.where(attention_mask.any(dim=1, keepdim=True), attention_mask, 1)
+        return self.qformer(input_ids=input_ids, attention_mask=attendable).last_hidden_state
 
     def freeze_vision_tower(self) -> None:
         """Freeze the vision tower, as every stage after its own pre-training does."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationMixin
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationMixin
 from transformers.utils import ModelOutput, logging
 
 from ..configuration.configuration_rablip import RablipConfig
@@ -154,8 +154,7 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
             TypeError: the checkpoint is of another kind of model.
             ValueError: it lacks weights, or has some that are not used.
         """
-        hub = {name: kwargs[name] for name in ("cache_dir", "revision", "subfolder", "token") if name in kwargs}
-        source = AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub)
+        source = cls._read_foreign_config(pretrained_model_name_or_path, kwargs)
         model = cls._load_whole(
             pretrained_model_name_or_path,
             config=configure_from_instructblip(source, **(config_fields or {})),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from transformers.utils import ModelOutput
 
 from ..configuration.configuration_rablip import RablipRetrieverConfig
+from .conversion_blip2_rablip import BLIP2_KEY_MAPPING, MODULES_NEW_TO_BLIP2, configure_from_blip2
 from .fusion_rablip import RablipPooler
 from .losses_rablip import contrastive_loss
 from .matching_rablip import RablipLogitScale
-from .modeling_rablip_base import RablipPreTrainedModel
+from .modeling_rablip_base import RablipPreTrainedModel, RablipTrunkOutput
 
 
 @dataclass
@@ -26,13 +28,42 @@ class RablipRetrieverOutput(ModelOutput):
         scores (`torch.FloatTensor` of shape `(num_questions, num_items)`, *optional*): inner products divided by the
             learned temperature.
         question_embeds (`torch.FloatTensor` of shape `(num_questions, embedding_dim)`): L2-normalised.
-        knowledge_embeds (`torch.FloatTensor` of shape `(num_items, embedding_dim)`, *optional*): L2-normalised.
+        knowledge_embeds (`torch.FloatTensor` of shape `(num_items, embedding_dim)`, *optional*): L2-normalised; or
+            `(num_items, num_vectors, embedding_dim)`, as `encode_knowledge` gives them.
     """
 
     loss: torch.FloatTensor | None = None
     scores: torch.FloatTensor | None = None
     question_embeds: torch.FloatTensor | None = None
     knowledge_embeds: torch.FloatTensor | None = None
+
+
+def score_largest(question_embeds: torch.Tensor, knowledge_embeds: torch.Tensor) -> torch.Tensor:
+    """Inner products of questions and items; of an item with several vectors, its largest.
+
+    Args:
+        question_embeds: (num_questions, embedding_dim).
+        knowledge_embeds: (num_items, embedding_dim), or (num_items, num_vectors, embedding_dim), where a vector of
+            zeros is none.
+
+    Returns:
+        `torch.FloatTensor` of shape `(num_questions, num_items)`.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> items = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[-0.6, 0.8], [0.0, 1.0]]])
+    >>> score_largest(torch.tensor([[-1.0, 0.0]]), items).tolist()
+    [[-1.0, 0.6000000238418579]]
+
+    ```
+    """
+    if knowledge_embeds.dim() == 2:
+        return question_embeds @ knowledge_embeds.T
+    scores = torch.einsum("qd,nvd->qnv", question_embeds, knowledge_embeds)
+    absent = (knowledge_embeds == 0).all(dim=-1)
+    return scores.masked_fill(absent, -torch.inf).amax(dim=-1)
 
 
 class RablipRetriever(RablipPreTrainedModel):
@@ -71,12 +102,49 @@ class RablipRetriever(RablipPreTrainedModel):
     def __init__(self, config: RablipRetrieverConfig) -> None:
         super().__init__(config)
         hidden_size = config.qformer_config.hidden_size
-        self.pooler = RablipPooler(hidden_size)
-        self.retrieval_projection = nn.Linear(hidden_size, config.embedding_dim)
+        self.one_vector = config.retrieval_config.vectors == "one"
+        if self.one_vector:
+            self.pooler = RablipPooler(hidden_size)
+            self.retrieval_projection = nn.Linear(hidden_size, config.embedding_dim)
+        else:
+            self.vision_projection = nn.Linear(hidden_size, config.embedding_dim)
+            self.text_projection = nn.Linear(hidden_size, config.embedding_dim)
         self.logit_scale = RablipLogitScale(
             config.retrieval_config.initial_temperature, config.retrieval_config.max_logit_scale
         )
         self.post_init()
+
+    @classmethod
+    def from_blip2_itm(
+        cls, pretrained_model_name_or_path: Any, *, config_fields: dict[str, Any] | None = None, **kwargs: Any
+    ) -> RablipRetriever:
+        """Start from a `Blip2ForImageTextRetrieval` checkpoint; it retrieves as that checkpoint does, untrained.
+
+        Texts and pictures give BLIP-2's own vectors: one for a text, one per query for a picture, and the score is the
+        largest inner product (its ITC score). Slots and fusion start at zero and change none of them.
+
+        Args:
+            pretrained_model_name_or_path: local folder or Hub id, in safetensors.
+            config_fields: fields of [`RablipRetrieverConfig`] that the checkpoint does not decide (`max_images`,
+                `adaptive_fusion_config`, ...).
+            kwargs: as in `from_pretrained` (`dtype`, `device_map`, `revision`, ...).
+
+        Returns:
+            The model in evaluation mode.
+
+        Raises:
+            TypeError: the checkpoint is of another kind of model.
+            ValueError: it lacks weights or has some that are not used, or its Q-Former reads no text.
+        """
+        source = cls._read_foreign_config(pretrained_model_name_or_path, kwargs)
+        return cls._load_whole(
+            pretrained_model_name_or_path,
+            config=RablipRetrieverConfig(**configure_from_blip2(source, **(config_fields or {}))),
+            key_mapping=BLIP2_KEY_MAPPING,
+            new_modules=MODULES_NEW_TO_BLIP2,
+            unused_modules=("itm_head",),
+            **kwargs,
+        )
 
     def _encode(
         self,
@@ -92,9 +160,25 @@ class RablipRetriever(RablipPreTrainedModel):
             pixel_values=pixel_values,
             image_embeds=image_embeds,
             image_mask=image_mask,
+            apart=not self.one_vector,
         )
+        if not self.one_vector:
+            return self._project_each(extracted)
         pooled = self.pooler(extracted.hidden_states, extracted.attention_mask)
         return nn.functional.normalize(self.retrieval_projection(pooled).float(), dim=-1)
+
+    def _project_each(self, extracted: RablipTrunkOutput) -> torch.Tensor:
+        """Unit vectors of the query outputs, then of the text's first state; zeros where there is none of it."""
+        states, mask, num_queries = extracted.hidden_states, extracted.attention_mask, extracted.num_queries
+        parts = [(self.vision_projection(states[:, :num_queries]), mask[:, :num_queries])]
+        if states.shape[1] > num_queries:
+            has_text = mask[:, num_queries:].any(dim=1)
+            first = num_queries + mask[:, num_queries:].long().argmax(dim=1)
+            first_states = states[torch.arange(len(states), device=states.device), first]
+            parts.append((self.text_projection(first_states)[:, None], has_text[:, None]))
+        vectors = torch.cat([vectors for vectors, _ in parts], dim=1).float()
+        kept = torch.cat([present.bool() for _, present in parts], dim=1)
+        return nn.functional.normalize(vectors, dim=-1).masked_fill(~kept[:, :, None], 0.0)
 
     def encode_questions(
         self,
@@ -116,9 +200,16 @@ class RablipRetriever(RablipPreTrainedModel):
             image_mask (`torch.LongTensor` of shape `(num_questions, num_images)`, *optional*): 1 = a picture.
 
         Returns:
-            `torch.FloatTensor` of shape `(num_questions, embedding_dim)`, fp32, L2-normalised.
+            `torch.FloatTensor` of shape `(num_questions, embedding_dim)`, fp32, L2-normalised; with
+            `retrieval_config.vectors="per_query"` the sum of the text's vector and the mean direction of the pictures'.
         """
-        return self._encode(input_ids, attention_mask, pixel_values, image_embeds, image_mask)
+        vectors = self._encode(input_ids, attention_mask, pixel_values, image_embeds, image_mask)
+        if vectors.dim() == 2:
+            return vectors
+        of_pictures, of_text = vectors[:, :-1], vectors[:, -1]
+        if of_pictures.shape[1]:
+            of_text = of_text + nn.functional.normalize(of_pictures.sum(dim=1), dim=-1)
+        return nn.functional.normalize(of_text, dim=-1)
 
     def encode_knowledge(
         self,
@@ -137,7 +228,9 @@ class RablipRetriever(RablipPreTrainedModel):
             pixel_values, image_embeds, image_mask: as in `encode_questions`.
 
         Returns:
-            `torch.FloatTensor` of shape `(num_items, embedding_dim)`, fp32, L2-normalised.
+            `torch.FloatTensor` of shape `(num_items, embedding_dim)`, fp32, L2-normalised; with
+            `retrieval_config.vectors="per_query"` of shape `(num_items, num_vectors, embedding_dim)`: the query outputs
+            (none in a batch without pictures), then the text (if the batch has any), zeros where an item lacks one.
 
         Raises:
             ValueError: neither text nor pictures are given.
@@ -190,7 +283,7 @@ class RablipRetriever(RablipPreTrainedModel):
             image_embeds=knowledge_image_embeds,
             image_mask=knowledge_image_mask,
         )
-        scores = self.logit_scale(question_embeds @ knowledge_embeds.T)
+        scores = self.logit_scale(score_largest(question_embeds, knowledge_embeds))
         loss = None
         if return_loss:
             if positive_mask is None:
@@ -207,4 +300,4 @@ class RablipRetriever(RablipPreTrainedModel):
         )
 
 
-__all__ = ["RablipRetriever", "RablipRetrieverOutput"]
+__all__ = ["RablipRetriever", "RablipRetrieverOutput", "score_largest"]
