@@ -251,6 +251,11 @@ class _RablipRetrievalTrunkConfig(_RablipTrunkConfig):
         """Dimension of the embeddings (`retrieval_config.embedding_dim`)."""
         return self.retrieval_config.embedding_dim
 
+    @property
+    def max_vectors(self) -> int:
+        """How many vectors a knowledge item may have: one, or one per query and one of its text."""
+        return 1 if self.retrieval_config.vectors == "one" else self.num_query_tokens + 1
+
 
 @strict
 class RablipRetrieverConfig(_RablipRetrievalTrunkConfig):

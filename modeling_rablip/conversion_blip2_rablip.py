@@ -1,4 +1,4 @@
-"""From BLIP-2's image-text matching checkpoints: which configuration they give, and how their weights are called here."""
+"""From BLIP-2's matching checkpoints: which configuration they give, and how their weights are called here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from transformers import Blip2Config, PreTrainedConfig
 
-# BLIP-2's name -> ours, as `from_pretrained(key_mapping=...)` takes them. Vision tower, Q-Former layers and projections
-# are called alike; BLIP-2 keeps the Q-Former's embeddings outside of it.
+# BLIP-2's name -> ours, as `from_pretrained(key_mapping=...)` takes them. Vision tower, Q-Former layers and
+# projections are called alike; BLIP-2 keeps the Q-Former's embeddings outside of it.
 BLIP2_KEY_MAPPING = {
     r"^query_tokens$": "query_tokens.weight",
     r"^embeddings\.": "qformer.embeddings.",

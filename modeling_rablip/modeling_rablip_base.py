@@ -11,7 +11,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, InstructBlipQFormerModel, InstructBlipVisionModel, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    InstructBlipQFormerModel,
+    InstructBlipVisionModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 

@@ -10,10 +10,11 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from ..configuration.configuration_rablip import RablipRerankerConfig
+from .conversion_blip2_rablip import BLIP2_KEY_MAPPING, MODULES_NEW_TO_BLIP2, configure_from_blip2
 from .fusion_rablip import RablipPooler
 from .losses_rablip import relevance_loss
 from .matching_rablip import RablipLogitScale, RablipMatchingHead, RablipSimilarityThreshold
-from .modeling_rablip_base import RablipPreTrainedModel
+from .modeling_rablip_base import RablipPreTrainedModel, RablipTrunkOutput
 
 
 @dataclass
@@ -39,7 +40,8 @@ class RablipReranker(RablipPreTrainedModel):
     candidate are embedded each with its own pictures, exactly as the retriever embeds them, and compared, by the angle
     as in the retriever and feature by feature; this logit is added. After a warm start from a retriever
     (`load_trunk`) it therefore ranks as the retriever does, and goes on from there. The classifier decides which and
-    how many candidates become evidence, not only their order.
+    how many candidates become evidence, not only their order. With `retrieval_config.vectors="per_query"`, as
+    `from_blip2_itm` makes it, the logit is BLIP-2's instead: its matching head over the joint view's query outputs.
 
     Example:
 
@@ -67,6 +69,11 @@ class RablipReranker(RablipPreTrainedModel):
     def __init__(self, config: RablipRerankerConfig) -> None:
         super().__init__(config)
         hidden_size = config.qformer_config.hidden_size
+        self.one_vector = config.retrieval_config.vectors == "one"
+        if not self.one_vector:
+            self.itm_head = nn.Linear(hidden_size, 2)
+            self.post_init()
+            return
         self.pooler = RablipPooler(hidden_size)
         self.relevance_head = nn.Linear(hidden_size, 1)
         # The retriever's names for the retriever's parts, so that a warm start brings what it has learned to compare.
@@ -77,6 +84,52 @@ class RablipReranker(RablipPreTrainedModel):
         self.similarity_threshold = RablipSimilarityThreshold()
         self.matching_head = RablipMatchingHead(config.embedding_dim, hidden_size)
         self.post_init()
+
+    @classmethod
+    def from_blip2_itm(
+        cls, pretrained_model_name_or_path: Any, *, config_fields: dict[str, Any] | None = None, **kwargs: Any
+    ) -> RablipReranker:
+        """Start from a `Blip2ForImageTextRetrieval` checkpoint: relevance is the match that its ITM head sees.
+
+        The head has learned to match texts with pictures, so this re-ranker refuses pairs without a picture.
+
+        Args:
+            pretrained_model_name_or_path: local folder or Hub id, in safetensors.
+            config_fields: fields of [`RablipRerankerConfig`] that the checkpoint does not decide.
+            kwargs: as in `from_pretrained` (`dtype`, `device_map`, `revision`, ...).
+
+        Returns:
+            The model in evaluation mode; its logit is the ITM head's match minus its mismatch.
+
+        Raises:
+            TypeError: the checkpoint is of another kind of model.
+            ValueError: it lacks weights or has some that are not used, or its Q-Former reads no text.
+        """
+        source = cls._read_foreign_config(pretrained_model_name_or_path, kwargs)
+        return cls._load_whole(
+            pretrained_model_name_or_path,
+            config=RablipRerankerConfig(**configure_from_blip2(source, **(config_fields or {}))),
+            key_mapping=BLIP2_KEY_MAPPING,
+            new_modules=MODULES_NEW_TO_BLIP2,
+            unused_modules=("vision_projection", "text_projection"),
+            **kwargs,
+        )
+
+    def _match(self, extracted: RablipTrunkOutput) -> torch.Tensor:
+        """BLIP-2's matching logit `(batch_size,)`: the mean over the query outputs, match minus mismatch.
+
+        Raises:
+            ValueError: a row has no picture, and so no query outputs.
+        """
+        num_queries = extracted.num_queries
+        without = torch.ones(1) if num_queries == 0 else 1 - extracted.attention_mask[:, 0]
+        if without.any():
+            raise ValueError(
+                f"Row {int(without.nonzero()[0])} has no picture, but this re-ranker has BLIP-2's matching head, "
+                "which judges pictures only. Re-rank candidates with pictures only, or answer without a re-ranker."
+            )
+        logits = self.itm_head(extracted.hidden_states[:, :num_queries]).mean(dim=1)
+        return logits[:, 1] - logits[:, 0]
 
     def _embed(
         self,
@@ -145,9 +198,12 @@ class RablipReranker(RablipPreTrainedModel):
             image_embeds=image_embeds,
             image_mask=image_mask,
         )
-        pooled = self.pooler(extracted.hidden_states, extracted.attention_mask)
-        relevance_logits = self.relevance_head(pooled).squeeze(-1)
-        if question_input_ids is not None and knowledge_input_ids is not None:
+        if self.one_vector:
+            pooled = self.pooler(extracted.hidden_states, extracted.attention_mask)
+            relevance_logits = self.relevance_head(pooled).squeeze(-1)
+        else:
+            relevance_logits = self._match(extracted)
+        if self.one_vector and question_input_ids is not None and knowledge_input_ids is not None:
             of_question, of_candidate = _split_pictures(image_embeds, image_mask, question_image_mask)
             question = self._embed(question_input_ids, question_attention_mask, *of_question)
             candidate = self._embed(knowledge_input_ids, knowledge_attention_mask, *of_candidate)

@@ -201,7 +201,7 @@ class RablipRetriever(RablipPreTrainedModel):
 
         Returns:
             `torch.FloatTensor` of shape `(num_questions, embedding_dim)`, fp32, L2-normalised; with
-            `retrieval_config.vectors="per_query"` the sum of the text's vector and the mean direction of the pictures'.
+            `retrieval_config.vectors="per_query"` the direction between the text's vector and the pictures' mean one.
         """
         vectors = self._encode(input_ids, attention_mask, pixel_values, image_embeds, image_mask)
         if vectors.dim() == 2:
@@ -229,8 +229,9 @@ class RablipRetriever(RablipPreTrainedModel):
 
         Returns:
             `torch.FloatTensor` of shape `(num_items, embedding_dim)`, fp32, L2-normalised; with
-            `retrieval_config.vectors="per_query"` of shape `(num_items, num_vectors, embedding_dim)`: the query outputs
-            (none in a batch without pictures), then the text (if the batch has any), zeros where an item lacks one.
+            `retrieval_config.vectors="per_query"` of shape `(num_items, num_vectors, embedding_dim)`: the query
+            outputs (none in a batch without pictures), then the text (if the batch has any), zeros where an item
+            lacks one.
 
         Raises:
             ValueError: neither text nor pictures are given.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import BatchFeature
+from transformers import AutoConfig, AutoTokenizer, BatchFeature, BlipImageProcessorPil
 
 from .batching_rablip import (
     Picture,
@@ -38,6 +38,8 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         max_question_tokens: most tokens of a question.
         max_knowledge_tokens: most tokens of a knowledge item; a pair may have as many as both together.
         max_images: most pictures in one row.
+        reads_empty_texts: whether a picture without words comes with an empty text; False masks that text, for models
+            that embed pictures and texts apart.
 
     Raises:
         ValueError: when an option or a tokenizer cannot be used.
@@ -61,11 +63,13 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         max_question_tokens: int = 64,
         max_knowledge_tokens: int = 128,
         max_images: int = 2,
+        reads_empty_texts: bool = True,
     ) -> None:
         super().__init__(image_processor, qformer_tokenizer)
         self.max_question_tokens = max_question_tokens
         self.max_knowledge_tokens = max_knowledge_tokens
         self.max_images = max_images
+        self.reads_empty_texts = reads_empty_texts
         self._check_options(max_question_tokens=8, max_knowledge_tokens=8, max_images=1)
         self._check_tokenizer("qformer_tokenizer")
 
@@ -76,6 +80,26 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         if isinstance(text, str):
             text, images = [text], None if images is None else [images]
         return self.process_questions(text, images)
+
+    @classmethod
+    def from_blip2_itm(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> RablipRetrieverProcessor:
+        """The processor that belongs to `RablipRetriever.from_blip2_itm` of the same checkpoint.
+
+        Args:
+            pretrained_model_name_or_path: local folder or Hub id of a `Blip2ForImageTextRetrieval` with its processor.
+            kwargs: as in `from_pretrained` (`revision`, `token`, ...).
+        """
+        # A pair may have as many tokens as question and item together, and no more than the Q-Former has positions.
+        config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **kwargs)
+        num_positions = config.qformer_config.max_position_embeddings
+        max_question_tokens = min(64, num_positions // 3)
+        return cls(
+            BlipImageProcessorPil.from_pretrained(pretrained_model_name_or_path, **kwargs),
+            AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **kwargs),
+            max_question_tokens=max_question_tokens,
+            max_knowledge_tokens=min(128, num_positions - max_question_tokens),
+            reads_empty_texts=False,
+        )
 
     def process_questions(
         self,
@@ -249,7 +273,10 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         strict: bool,
     ) -> BatchFeature:
         rows, truncated = encode_texts(self.qformer_tokenizer, texts, max_tokens)
-        return self._collect(rows, truncated, pictures, return_truncated, strict)
+        batch = self._collect(rows, truncated, pictures, return_truncated, strict)
+        if not self.reads_empty_texts:
+            batch["attention_mask"] *= torch.tensor([[bool(text)] for text in texts])
+        return batch
 
     def _collect(
         self,

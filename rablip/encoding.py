@@ -59,7 +59,11 @@ class KnowledgeEncoder:
             self.retriever.to(self.device)
 
     def encode(self, items: Sequence[KnowledgeItem], images: Sequence[Image | None]) -> np.ndarray:
-        """Encode one list of items with their opened pictures: (num_items, embedding_dim) float32.
+        """Encode one list of items with their opened pictures.
+
+        Returns:
+            (num_items, embedding_dim) float32; of a retriever that gives an item several vectors (num_items,
+            max_vectors, embedding_dim), zeros where an item has fewer.
 
         Raises:
             MemoryError, RuntimeError: when a single item does not fit in memory; names it.
@@ -83,7 +87,7 @@ class KnowledgeEncoder:
                     torch.cuda.empty_cache()
                 continue
             start = stop
-        return np.concatenate(rows) if rows else np.empty((0, self.retriever.config.embedding_dim), np.float32)
+        return np.concatenate(rows) if rows else _make_room(0, self.retriever.config)
 
     def stream(
         self, knowledge_base: KnowledgeBase, *, progress: bool = True
@@ -131,7 +135,12 @@ class KnowledgeEncoder:
         with torch.inference_mode():
             embeddings = self.retriever.encode_knowledge(**tensors)
         self.num_truncated += num_truncated
-        return embeddings.float().cpu().numpy()
+        vectors = embeddings.float().cpu().numpy()
+        if vectors.ndim == 2:
+            return vectors
+        filled = _make_room(len(vectors), self.retriever.config)
+        filled[:, : vectors.shape[1]] = vectors
+        return filled
 
 
 def encode_knowledge(
@@ -154,17 +163,23 @@ def encode_knowledge(
         progress: whether a bar is shown on a terminal.
 
     Returns:
-        (num_items, embedding_dim) float32.
+        (num_items, embedding_dim) float32, or with several vectors an item as `KnowledgeEncoder.encode` gives them.
 
     Raises:
         ImageError: when a picture cannot be opened; names item and file.
     """
     encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size, device=device)
     rows = {item_id: row for row, item_id in enumerate(knowledge_base.ids)}
-    embeddings = np.empty((len(rows), retriever.config.embedding_dim), dtype=np.float32)
+    embeddings = _make_room(len(rows), retriever.config)
     for ids, batch in encoder.stream(knowledge_base, progress=progress):
         embeddings[[rows[item_id] for item_id in ids]] = batch
     return embeddings
+
+
+def _make_room(num_items: int, config: Any) -> np.ndarray:
+    """Zeros for the embeddings of so many items."""
+    one = (config.embedding_dim,) if config.max_vectors == 1 else (config.max_vectors, config.embedding_dim)
+    return np.zeros((num_items, *one), np.float32)
 
 
 class _Waiting:

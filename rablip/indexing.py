@@ -125,6 +125,7 @@ def build_index(
         model_subfolder=place.subfolder,
         model_fingerprint=fingerprint,
         embedding_dim=retriever.config.embedding_dim,
+        max_vectors=retriever.config.max_vectors,
         rablip_version=__version__,
     )
     items_folder = f"{_ITEMS_PREFIX}{secrets.token_hex(4)}"  # never the name that the old manifest has
@@ -184,6 +185,7 @@ def index_knowledge(
         model_id=model_id or retriever.config.name_or_path or type(retriever).__name__,
         model_fingerprint=model_fingerprint or fingerprint_model(retriever, processor),
         embedding_dim=retriever.config.embedding_dim,
+        max_vectors=retriever.config.max_vectors,
         rablip_version=__version__,
     )
     index = KnowledgeIndex.create(manifest)

@@ -37,7 +37,8 @@ class KnowledgeIndex:
     """Ids and embeddings of knowledge items, searched exactly by inner product.
 
     Made by `create` or `load`, not by the constructor. Ids are texts; FAISS's own whole-number ids are never shown
-    and never used twice, so that a deleted item cannot come back as another one.
+    and never used twice, so that a deleted item cannot come back as another one. An item may have several vectors
+    (`manifest.max_vectors`): its score is the largest of theirs.
 
     Args:
         manifest: which model made the embeddings, and their form.
@@ -51,11 +52,11 @@ class KnowledgeIndex:
         [[('blue', 0.8), ('red', 0.0)]]
     """
 
-    def __init__(self, manifest: IndexManifest, vectors: Any, internal_ids: dict[str, int], next_id: int) -> None:
+    def __init__(self, manifest: IndexManifest, vectors: Any, internal_ids: dict[str, range], next_id: int) -> None:
         self._manifest = manifest
         self._vectors = vectors
         self._internal_ids = internal_ids
-        self._ids = {internal: item_id for item_id, internal in internal_ids.items()}
+        self._ids = {number: item_id for item_id, numbers in internal_ids.items() for number in numbers}
         self._next_id = next_id
 
     @classmethod
@@ -90,7 +91,8 @@ class KnowledgeIndex:
 
         Args:
             ids: one text per item.
-            embeddings: (num_items, embedding_dim), an array or a tensor.
+            embeddings: (num_items, embedding_dim), an array or a tensor; or, for several vectors an item,
+                (num_items, num_vectors, embedding_dim), where a vector of zeros is none.
             on_duplicate: for an id that is in the index or twice in `ids`: "fail" raises, "skip" keeps the first,
                 "overwrite" keeps the last.
 
@@ -99,16 +101,19 @@ class KnowledgeIndex:
 
         Raises:
             ValueError: when counts or the dimension differ, an embedding is NaN, infinite or zero or has not length 1
-                (in a normalized index), an id is blank, or an id is there already and the policy is "fail".
+                (in a normalized index), an item has no vector or more than `manifest.max_vectors`, an id is blank, or
+                an id is there already and the policy is "fail".
             TypeError: when an id is no text.
         """
         if on_duplicate not in _POLICIES:
             raise ValueError(f"on_duplicate must be one of {', '.join(_POLICIES)}, got {on_duplicate!r}.")
         names = check_ids(ids)
-        matrix = self._check_matrix(embeddings)
-        if len(names) != len(matrix):
-            raise ValueError(f"There are {len(names)} ids but {len(matrix)} embeddings. Give one embedding per id.")
-        self._check_vectors(matrix, [f"item {name!r}" for name in names])
+        matrix, counts = self._flatten_vectors(embeddings)
+        if len(names) != len(counts):
+            raise ValueError(f"There are {len(names)} ids but {len(counts)} embeddings. Give one embedding per id.")
+        of_names = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
+        self._check_vectors(matrix, [f"item {name!r}" for name in of_names])
+        self._check_counts(names, counts)
         rows: dict[str, int] = {}
         repeated = []
         for row, name in enumerate(names):
@@ -126,11 +131,16 @@ class KnowledgeIndex:
         if not rows:
             return 0
         self.delete([name for name in rows if name in self._internal_ids])
-        internal = np.arange(self._next_id, self._next_id + len(rows), dtype=np.int64)
-        self._vectors.add_with_ids(np.ascontiguousarray(matrix[list(rows.values())]), internal)
-        self._next_id += len(rows)
-        self._internal_ids.update(zip(rows, internal.tolist(), strict=True))
-        self._ids.update(zip(internal.tolist(), rows, strict=True))
+        ends = np.cumsum(counts)
+        kept: list[int] = []
+        for name, row in rows.items():
+            numbers = range(self._next_id, self._next_id + counts[row])
+            kept += range(int(ends[row]) - counts[row], int(ends[row]))
+            self._internal_ids[name] = numbers
+            self._ids.update(dict.fromkeys(numbers, name))
+            self._next_id = numbers.stop
+        internal = np.arange(self._next_id - len(kept), self._next_id, dtype=np.int64)
+        self._vectors.add_with_ids(np.ascontiguousarray(matrix[kept]), internal)
         return len(rows)
 
     def delete(self, ids: Sequence[str], *, strict: bool = False) -> list[str]:
@@ -144,11 +154,12 @@ class KnowledgeIndex:
         unknown = [name for name in names if name not in self._internal_ids]
         if unknown and strict:
             raise KeyError(f"{len(unknown)} ids are not in the index, the first are {unknown[:5]}")
-        internal = [self._internal_ids[name] for name in names if name in self._internal_ids]
-        if internal:
+        gone = [name for name in names if name in self._internal_ids]
+        if gone:
+            internal = [number for name in gone for number in self._internal_ids.pop(name)]
             self._vectors.remove_ids(np.array(internal, dtype=np.int64))
             for number in internal:
-                del self._internal_ids[self._ids.pop(number)]
+                del self._ids[number]
         return unknown
 
     def search(self, embeddings: Any, k: int) -> list[list[SearchHit]]:
@@ -168,14 +179,24 @@ class KnowledgeIndex:
         self._check_vectors(matrix, [f"question {row}" for row in range(len(matrix))])
         if not len(self) or not len(matrix):
             return [[] for _ in matrix]
-        scores, internal = self._vectors.search(matrix, min(int(k), len(self)))
-        return [
-            [SearchHit(self._ids[number], score) for score, number in zip(row, numbers, strict=True) if number >= 0]
-            for row, numbers in zip(scores.tolist(), internal.tolist(), strict=True)
-        ]
+        # Each item before the k-th may fill max_vectors places.
+        places = (min(int(k), len(self)) - 1) * self._manifest.max_vectors + 1
+        scores, internal = self._vectors.search(matrix, min(places, len(self._ids)))
+        found = []
+        for row, numbers in zip(scores.tolist(), internal.tolist(), strict=True):
+            best: dict[str, float] = {}
+            for score, number in zip(row, numbers, strict=True):
+                if number >= 0 and len(best) < k:
+                    best.setdefault(self._ids[number], score)
+            found.append([SearchHit(name, score) for name, score in best.items()])
+        return found
 
     def get(self, ids: Sequence[str]) -> np.ndarray:
-        """Return the stored embeddings of items, (num_ids, embedding_dim) float32, in the order of `ids`.
+        """Return the stored embeddings of items, in the order of `ids`.
+
+        Returns:
+            (num_ids, embedding_dim) float32; where an item may have several vectors (num_ids, max_vectors,
+            embedding_dim), filled up with zeros.
 
         Raises:
             KeyError: when an id is not in the index.
@@ -184,10 +205,12 @@ class KnowledgeIndex:
         unknown = [name for name in names if name not in self._internal_ids]
         if unknown:
             raise KeyError(f"{len(unknown)} ids are not in the index, the first are {unknown[:5]}")
-        embeddings = np.empty((len(names), self.embedding_dim), dtype=np.float32)
+        most = self._manifest.max_vectors
+        embeddings = np.zeros((len(names), most, self.embedding_dim), dtype=np.float32)
         for row, name in enumerate(names):
-            embeddings[row] = self._vectors.reconstruct(self._internal_ids[name])
-        return embeddings
+            for place, number in enumerate(self._internal_ids[name]):
+                embeddings[row, place] = self._vectors.reconstruct(number)
+        return embeddings if most > 1 else embeddings[:, 0]
 
     def save(self, folder: str | Path, *, items_folder: str | None = None) -> IndexManifest:
         """Save into a folder, so that a crash at any point leaves the old index or the new one.
@@ -207,7 +230,7 @@ class KnowledgeIndex:
             OSError: when the disk is full or the folder read-only; says how many bytes are needed.
         """
         target = Path(folder)
-        num_bytes = len(self) * (4 * self.embedding_dim + 8)
+        num_bytes = len(self._ids) * (4 * self.embedding_dim + 8)
         try:
             target.mkdir(parents=True, exist_ok=True)
             vectors = write_vectors(target, self._vectors)
@@ -253,10 +276,11 @@ class KnowledgeIndex:
         vectors = read_vectors(source, manifest)
         internal_ids, next_id = read_ids(source, manifest)
         stored = import_faiss().vector_to_array(vectors.id_map).tolist()
-        if len(stored) != manifest.num_items or sorted(stored) != sorted(internal_ids.values()):
+        known = sorted(number for numbers in internal_ids.values() for number in numbers)
+        if len(internal_ids) != manifest.num_items or sorted(stored) != known:
             raise IndexCorruptError(
-                f"{source}: the manifest says {manifest.num_items} items, there are {len(stored)} vectors and "
-                f"{len(internal_ids)} ids, or they are different ones. Build the index again."
+                f"{source}: the manifest says {manifest.num_items} items, there are {len(internal_ids)} ids with "
+                f"{len(known)} vectors and {len(stored)} vectors, or they are different ones. Build the index again."
             )
         return cls(manifest, vectors, internal_ids, next_id)
 
@@ -270,10 +294,22 @@ class KnowledgeIndex:
         # The hashes made when the items were written stay: measuring again would declare a damaged file whole.
         return kept, {name: entry for name, entry in self._manifest.files.items() if name.startswith(f"{kept}/")}
 
+    def _flatten_vectors(self, embeddings: Any) -> tuple[np.ndarray, list[int]]:
+        """All vectors of all items, one a row, and how many each item has."""
+        array = _as_array(embeddings)
+        if array.ndim != 3:
+            return self._check_matrix(array), [1] * len(array)
+        present = (array != 0).any(axis=2)
+        return self._check_matrix(array[present]), present.sum(axis=1).tolist()
+
+    def _check_counts(self, names: Sequence[str], counts: Sequence[int]) -> None:
+        most = self._manifest.max_vectors
+        for name, count in zip(names, counts, strict=True):
+            if not 1 <= count <= most:
+                raise ValueError(f"Item {name!r} has {count} vectors; this index takes 1 to {most} of each item.")
+
     def _check_matrix(self, embeddings: Any) -> np.ndarray:
-        if hasattr(embeddings, "detach"):  # a tensor, possibly on a device or in bf16, which numpy does not know
-            embeddings = embeddings.detach().float().cpu().numpy()
-        matrix = np.ascontiguousarray(embeddings, dtype=np.float32)
+        matrix = _as_array(embeddings)
         if matrix.ndim != 2 or matrix.shape[1] != self.embedding_dim:
             raise ValueError(
                 f"embeddings must have the shape (rows, {self.embedding_dim}) of this index (built by "
@@ -296,6 +332,12 @@ class KnowledgeIndex:
                 f"This index holds embeddings of length 1, but {names[row]} has length {lengths[row]:.4g}. Divide "
                 "each embedding by its length."
             )
+
+
+def _as_array(embeddings: Any) -> np.ndarray:
+    if hasattr(embeddings, "detach"):  # a tensor, possibly on a device or in bf16, which numpy does not know
+        embeddings = embeddings.detach().float().cpu().numpy()
+    return np.ascontiguousarray(embeddings, dtype=np.float32)
 
 
 def _remove_unnamed(folder: Path) -> None:

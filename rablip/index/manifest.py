@@ -15,7 +15,7 @@ from .files import hash_file, write_atomically
 
 __all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "FileRecord", "IndexManifest"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 
 
@@ -52,7 +52,8 @@ class IndexManifest:
         normalized: whether embeddings have length 1.
         dtype: of the stored vectors.
         kind: how the vectors are searched; "exact" is the only one of this format version.
-        num_items: how many vectors there are.
+        num_items: how many items there are.
+        max_vectors: how many vectors an item may have; its score is the largest of theirs.
         items_folder: the knowledge base, relative to the index folder; None when it is kept elsewhere.
         files: every file of the index, relative to its folder, with size and hash.
         created: when it was saved, in UTC.
@@ -78,6 +79,7 @@ class IndexManifest:
     dtype: str = "float32"
     kind: str = "exact"
     num_items: int = 0
+    max_vectors: int = 1
     items_folder: str | None = None
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     created: str = ""
@@ -86,6 +88,8 @@ class IndexManifest:
     def __post_init__(self) -> None:
         if isinstance(self.embedding_dim, bool) or not isinstance(self.embedding_dim, int) or self.embedding_dim < 1:
             raise ValueError(f"embedding_dim must be a whole number of at least 1, got {self.embedding_dim!r}.")
+        if isinstance(self.max_vectors, bool) or not isinstance(self.max_vectors, int) or self.max_vectors < 1:
+            raise ValueError(f"max_vectors must be a whole number of at least 1, got {self.max_vectors!r}.")
         if isinstance(self.num_items, bool) or not isinstance(self.num_items, int) or self.num_items < 0:
             raise ValueError(f"num_items must be a whole number of at least 0, got {self.num_items!r}.")
         supported = {"metric": "inner_product", "dtype": "float32", "kind": "exact"}

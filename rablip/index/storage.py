@@ -62,12 +62,13 @@ def write_vectors(folder: Path, vectors: Any) -> Path:
     return _write_named(folder, "vectors", ".faiss", lambda path: import_faiss().write_index(vectors, str(path)))
 
 
-def write_ids(folder: Path, internal_ids: Mapping[str, int], next_id: int) -> Path:
+def write_ids(folder: Path, internal_ids: Mapping[str, range], next_id: int) -> Path:
     """Write the table of ids as `ids-<hash>.json` and return its path."""
     content = {
         "next_internal_id": next_id,
         "ids": list(internal_ids),
-        "internal_ids": list(internal_ids.values()),
+        "internal_ids": [numbers.start for numbers in internal_ids.values()],
+        "num_vectors": [len(numbers) for numbers in internal_ids.values()],
     }
 
     def write(path: Path) -> None:
@@ -84,9 +85,10 @@ def read_vectors(folder: Path, manifest: IndexManifest) -> Any:
     """
     faiss = import_faiss()
     path = _named_file(manifest, folder, "vectors-")
-    limit = manifest.num_items * (4 * manifest.embedding_dim + 8) + _FILE_OVERHEAD
+    most = manifest.num_items * manifest.max_vectors
+    limit = most * (4 * manifest.embedding_dim + 8) + _FILE_OVERHEAD
     if path.stat().st_size > limit:
-        raise IndexCorruptError(f"{path} is larger than {manifest.num_items} vectors can be ({limit} bytes).")
+        raise IndexCorruptError(f"{path} is larger than {most} vectors can be ({limit} bytes).")
     try:
         vectors = faiss.read_index(str(path))
     except RuntimeError as error:
@@ -100,8 +102,8 @@ def read_vectors(folder: Path, manifest: IndexManifest) -> Any:
     return vectors
 
 
-def read_ids(folder: Path, manifest: IndexManifest) -> tuple[dict[str, int], int]:
-    """Read the table of ids that the manifest names: id -> internal id, and the next internal id.
+def read_ids(folder: Path, manifest: IndexManifest) -> tuple[dict[str, range], int]:
+    """Read the table of ids that the manifest names: id -> internal ids of its vectors, and the next internal id.
 
     Raises:
         IndexCorruptError: when the file is no such table, or has an id twice.
@@ -110,11 +112,15 @@ def read_ids(folder: Path, manifest: IndexManifest) -> tuple[dict[str, int], int
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         ids, internal, next_id = content["ids"], content["internal_ids"], int(content["next_internal_id"])
-        table = dict(zip(check_ids(ids), (int(number) for number in internal), strict=True))
+        counts = content["num_vectors"]
+        numbers = [range(int(first), int(first) + int(count)) for first, count in zip(internal, counts, strict=True)]
+        table = dict(zip(check_ids(ids), numbers, strict=True))
     except (ValueError, KeyError, TypeError) as error:
         raise IndexCorruptError(f"{path} is no list of ids: {error}") from error
-    if len(table) != len(ids) or max(table.values(), default=-1) >= next_id:
+    if len(table) != len(ids) or max((last.stop for last in numbers), default=0) > next_id:
         raise IndexCorruptError(f"{path} has an id twice, or an internal id at or beyond the next one ({next_id}).")
+    if not all(1 <= len(each) <= manifest.max_vectors for each in numbers):
+        raise IndexCorruptError(f"{path} has an id with no vector, or with more than {manifest.max_vectors}.")
     return table, next_id
 
 

@@ -105,7 +105,7 @@ def test_an_internal_id_is_never_used_twice(tmp_path: Path) -> None:
     index.save(tmp_path)
     index = KnowledgeIndex.load(tmp_path)
     index.add(["new"], make_vectors(1, seed=5))
-    assert index._internal_ids == {"item 0": 0, "item 1": 1, "new": 3}
+    assert index._internal_ids == {"item 0": range(1), "item 1": range(1, 2), "new": range(3, 4)}
 
 
 def test_an_empty_or_small_index_gives_short_lists() -> None:

@@ -69,10 +69,10 @@ def test_missing_and_swapped_files_are_noticed(tmp_path: Path) -> None:
 
 def test_vectors_and_ids_that_do_not_belong_together_are_noticed_even_with_right_hashes(tmp_path: Path) -> None:
     index = make_index(6)
-    index._internal_ids["item 5"] = 40
+    index._internal_ids["item 5"] = range(40, 41)
     index._next_id = 41
     index.save(tmp_path)
-    with pytest.raises(IndexCorruptError, match="6 items, there are 6 vectors and 6 ids, or they are different"):
+    with pytest.raises(IndexCorruptError, match="6 items, there are 6 ids with 6 vectors and 6 vectors, or they are"):
         KnowledgeIndex.load(tmp_path)
 
 
@@ -87,13 +87,20 @@ def test_another_model_is_refused_with_both_values(tmp_path: Path) -> None:
 
 
 def test_another_format_version_is_refused_with_both_values(tmp_path: Path) -> None:
-    with pytest.raises(IndexMismatchError, match="format version 7, this rablip reads 1"):
+    with pytest.raises(IndexMismatchError, match="format version 7, this rablip reads 2"):
         IndexManifest.from_json(make_manifest(format_version=7, rablip_version="9.0").to_json())
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"embedding_dim": 0}, {"embedding_dim": True}, {"num_items": -1}, {"metric": "cosine"}, {"dtype": "int8"}],
+    [
+        {"embedding_dim": 0},
+        {"embedding_dim": True},
+        {"num_items": -1},
+        {"max_vectors": 0},
+        {"metric": "cosine"},
+        {"dtype": "int8"},
+    ],
 )
 def test_impossible_manifests_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
