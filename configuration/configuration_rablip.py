@@ -321,6 +321,8 @@ class RablipConfig(_RablipTrunkConfig):
     Args:
         text_config (`dict` or config): the language model, encoder-decoder (T5 family) or decoder-only.
         image_token_index (`int`, *optional*): id of the placeholder token that the projected queries replace.
+        queries_without_pictures (`bool`, defaults to `False`): whether a row without pictures has query outputs in
+            its prompt all the same, of queries that look evenly at empty pictures, as in the public release.
         matching_dim (`int`, defaults to 256): dimension in which question and candidates are compared.
         relevance_temperature (`float`, defaults to 1.0): divisor of the relevance logits, fitted on validation data.
         citation_threshold (`float`, defaults to 0.5): relevance from which shown evidence is cited.
@@ -340,6 +342,7 @@ class RablipConfig(_RablipTrunkConfig):
 
     text_config: dict | PreTrainedConfig | None = None
     image_token_index: int | None = None
+    queries_without_pictures: bool = False
     matching_dim: int = 256
     relevance_temperature: float = 1.0
     citation_threshold: float = 0.5

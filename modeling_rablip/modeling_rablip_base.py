@@ -198,8 +198,11 @@ class RablipPreTrainedModel(PreTrainedModel):
             features = self.vision_model(pixel_values=flat).last_hidden_state
             return features.unflatten(0, (batch_size, num_images))
         present = image_mask.reshape(-1).bool()
-        features = self.vision_model(pixel_values=flat[present]).last_hidden_state
-        scattered = features.new_zeros((batch_size * num_images, *features.shape[1:]))
+        shape = (batch_size * num_images, self.config.num_image_tokens, self.config.vision_config.hidden_size)
+        scattered = torch.zeros(shape, dtype=self.dtype, device=flat.device)
+        if not present.any():
+            return scattered.unflatten(0, (batch_size, num_images))
+        features = self.vision_model(pixel_values=flat[present]).last_hidden_state.to(scattered.dtype)
         return scattered.masked_scatter(present[:, None, None], features).unflatten(0, (batch_size, num_images))
 
     def extract(
@@ -258,6 +261,7 @@ class RablipPreTrainedModel(PreTrainedModel):
             queries = self.query_tokens(batch_size)
             num_queries = queries.shape[1]
             has_picture = image_mask.bool().any(dim=1, keepdim=True).long()
+            image_tokens, has_picture = self._look_at_nothing(image_tokens, has_picture)
             mask = has_picture.expand(-1, num_queries)
             if input_ids is not None:
                 mask = torch.cat([mask, attention_mask.to(mask.dtype)], dim=1)
@@ -280,6 +284,12 @@ class RablipPreTrainedModel(PreTrainedModel):
         return RablipTrunkOutput(
             hidden_states=states, attention_mask=mask, num_queries=num_queries, image_embeds=image_embeds
         )
+
+    def _look_at_nothing(
+        self, image_tokens: torch.Tensor, has_picture: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What rows without pictures show to the queries, and which rows count as having one: as given here."""
+        return image_tokens, has_picture
 
     def _read_text(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """States of the Q-Former's text branch; finite also where a row has no text."""

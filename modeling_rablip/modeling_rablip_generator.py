@@ -18,6 +18,7 @@ from .conversion_instructblip_rablip import (
     MODULES_NEW_TO_INSTRUCTBLIP,
     configure_from_instructblip,
 )
+from .conversion_official_rablip import MODULES_NEW_TO_OFFICIAL, convert_official_state_dict
 from .fusion_rablip import RablipPooler
 from .losses_rablip import language_modeling_loss, relevance_loss
 from .matching_rablip import RablipMatchingHead
@@ -155,18 +156,42 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
             ValueError: it lacks weights, or has some that are not used.
         """
         source = cls._read_foreign_config(pretrained_model_name_or_path, kwargs)
-        model = cls._load_whole(
+        return cls._load_whole(
             pretrained_model_name_or_path,
             config=configure_from_instructblip(source, **(config_fields or {})),
             key_mapping=INSTRUCTBLIP_KEY_MAPPING,
             new_modules=MODULES_NEW_TO_INSTRUCTBLIP,
             **kwargs,
-        )
-        # A relevance that nobody has trained must not differ between two runs of this method.
-        for module in (model.relevance_head, model.segment_pooler, model.matching_head.output):
+        )._unjudging()
+
+    @classmethod
+    def from_official_state_dict(
+        cls, state: dict[str, torch.Tensor], config: RablipConfig, **kwargs: Any
+    ) -> RablipForConditionalGeneration:
+        """A generator with the weights of the public RA-BLIP release; losses and answers are the release's.
+
+        Args:
+            state: the release's state dict.
+            config: of `configure_from_official`.
+            kwargs: as in `from_pretrained` (`dtype`, ...).
+
+        Returns:
+            The model in evaluation mode.
+
+        Raises:
+            ValueError: a key is unknown, missing or of another shape.
+        """
+        state = convert_official_state_dict(state)
+        return cls._load_whole(
+            None, config=config, state_dict=state, new_modules=MODULES_NEW_TO_OFFICIAL, **kwargs
+        )._unjudging()
+
+    def _unjudging(self) -> RablipForConditionalGeneration:
+        """Relevance 0.5 of every candidate: one that nobody has trained must not differ between two conversions."""
+        for module in (self.relevance_head, self.segment_pooler, self.matching_head.output):
             for parameter in module.parameters():
                 nn.init.zeros_(parameter)
-        return model
+        return self
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's word embeddings."""
@@ -243,7 +268,11 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Fused query outputs (batch_size, num_query_tokens, hidden_size) and which rows have a picture."""
         if pixel_values is None and image_embeds is None:
-            return None, None
+            if not self.config.queries_without_pictures or qformer_input_ids is None:
+                return None, None
+            shape = (len(qformer_input_ids), 1, self.config.num_image_tokens, self.config.vision_config.hidden_size)
+            image_embeds = torch.zeros(shape, dtype=self.dtype, device=qformer_input_ids.device)
+            image_mask = torch.zeros(shape[:2], dtype=torch.long, device=qformer_input_ids.device)
         extracted = self.extract(
             qformer_input_ids,
             qformer_attention_mask,
@@ -253,6 +282,20 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         )
         has_picture = extracted.attention_mask[:, 0].bool()
         return extracted.hidden_states[:, : extracted.num_queries], has_picture
+
+    def _look_at_nothing(
+        self, image_tokens: torch.Tensor, has_picture: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.config.queries_without_pictures or has_picture.all():
+            return image_tokens, has_picture
+        size = self.config.vision_config.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        empty = torch.zeros((1, 1, 3, height, width), dtype=self.dtype, device=image_tokens.device)
+        features = self.encode_images(empty).expand(-1, self.config.max_images, -1, -1)
+        tokens, _ = self.image_slots(features, torch.ones_like(features[:, :, 0, 0], dtype=torch.long))
+        # Even attention over some tokens is attention to their mean, and needs no mask that allows nothing.
+        mean = tokens.mean(dim=1, keepdim=True)
+        return torch.where(has_picture[:, :, None].bool(), image_tokens, mean), torch.ones_like(has_picture)
 
     def _run_language_model(
         self,

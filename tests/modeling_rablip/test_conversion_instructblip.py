@@ -36,7 +36,7 @@ def count_padding_too(prompt: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def until_end(ids: torch.Tensor, end: int) -> list[list[int]]:
-    """Ids of each row up to its first end token: what follows is filled with different tokens by different searches."""
+    """Ids of each row up to its first end token: searches differ in what they fill up with."""
     rows = ids.tolist()
     return [row[: row.index(end) + 1] if end in row else row for row in rows]
 
