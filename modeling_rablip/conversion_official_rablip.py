@@ -153,8 +153,8 @@ def convert_official_state_dict(state: Mapping[str, torch.Tensor]) -> dict[str, 
         converted[f"vision_model.encoder.layers.{layer}.self_attn.qkv.bias"] = joined
     if unknown:
         raise ValueError(
-            f"{len(unknown)} keys are none of the RA-BLIP release's or LAVIS's InstructBLIP's: {', '.join(unknown[:10])}"
-            f"{', ...' if len(unknown) > 10 else ''}. Nothing was converted."
+            f"{len(unknown)} keys are none of the RA-BLIP release's or LAVIS's InstructBLIP's: "
+            f"{', '.join(unknown[:10])}{', ...' if len(unknown) > 10 else ''}. Nothing was converted."
         )
     return converted
 

@@ -267,12 +267,11 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         image_mask: torch.Tensor | None,
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Fused query outputs (batch_size, num_query_tokens, hidden_size) and which rows have a picture."""
+        if self.config.queries_without_pictures and qformer_input_ids is not None:
+            image_embeds, image_mask = self._fill_slots(len(qformer_input_ids), pixel_values, image_embeds, image_mask)
+            pixel_values = None
         if pixel_values is None and image_embeds is None:
-            if not self.config.queries_without_pictures or qformer_input_ids is None:
-                return None, None
-            shape = (len(qformer_input_ids), 1, self.config.num_image_tokens, self.config.vision_config.hidden_size)
-            image_embeds = torch.zeros(shape, dtype=self.dtype, device=qformer_input_ids.device)
-            image_mask = torch.zeros(shape[:2], dtype=torch.long, device=qformer_input_ids.device)
+            return None, None
         extracted = self.extract(
             qformer_input_ids,
             qformer_attention_mask,
@@ -283,18 +282,42 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         has_picture = extracted.attention_mask[:, 0].bool()
         return extracted.hidden_states[:, : extracted.num_queries], has_picture
 
+    def _fill_slots(
+        self,
+        batch_size: int,
+        pixel_values: torch.Tensor | None,
+        image_embeds: torch.Tensor | None,
+        image_mask: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features of all `max_images` slots and their mask; slots of rows without pictures show empty ones.
+
+        As in the public release, whose missing pictures are pictures of zeros.
+        """
+        num_slots, size = self.config.max_images, self.config.vision_config.image_size
+        given = pixel_values if pixel_values is not None else image_embeds
+        if image_mask is None:
+            make = torch.zeros if given is None else torch.ones
+            shape = (batch_size, 0) if given is None else given.shape[:2]
+            image_mask = make(shape, dtype=torch.long, device=self.device)
+        nowhere = ~image_mask.bool().any(dim=1, keepdim=True)
+        if pixel_values is not None:
+            image_embeds = self.encode_images(pixel_values, image_mask | nowhere)
+        height, width = (size, size) if isinstance(size, int) else size
+        empty = self.encode_images(torch.zeros((1, 1, 3, height, width), dtype=self.dtype, device=self.device))
+        filled = empty.repeat(batch_size, num_slots, 1, 1)
+        if image_embeds is not None:
+            given_slots = image_embeds.shape[1]
+            shown = image_embeds.any(dim=3).any(dim=2) | image_mask.bool()
+            filled[:, :given_slots] = torch.where(shown[:, :, None, None], image_embeds, filled[:, :given_slots])
+        return filled, nn.functional.pad(image_mask, (0, num_slots - image_mask.shape[1]))
+
     def _look_at_nothing(
         self, image_tokens: torch.Tensor, has_picture: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.config.queries_without_pictures or has_picture.all():
+        if not self.config.queries_without_pictures:
             return image_tokens, has_picture
-        size = self.config.vision_config.image_size
-        height, width = (size, size) if isinstance(size, int) else size
-        empty = torch.zeros((1, 1, 3, height, width), dtype=self.dtype, device=image_tokens.device)
-        features = self.encode_images(empty).expand(-1, self.config.max_images, -1, -1)
-        tokens, _ = self.image_slots(features, torch.ones_like(features[:, :, 0, 0], dtype=torch.long))
         # Even attention over some tokens is attention to their mean, and needs no mask that allows nothing.
-        mean = tokens.mean(dim=1, keepdim=True)
+        mean = image_tokens.mean(dim=1, keepdim=True)
         return torch.where(has_picture[:, :, None].bool(), image_tokens, mean), torch.ones_like(has_picture)
 
     def _run_language_model(
