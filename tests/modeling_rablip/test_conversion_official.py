@@ -114,17 +114,20 @@ def test_generated_ids(model: RablipForConditionalGeneration, name: str, options
 
 
 def test_gradients_of_the_total_loss() -> None:
+    """Of the projection; further down the release lets scores learn that its mask has made meaningless (see below)."""
     model = RablipForConditionalGeneration.from_official_state_dict(STATE, make_config(), dtype=torch.float32)
     for weight, step in ((1.0, "qa"), (0.1, "askg")):
         (weight * model(**make_inputs(step), labels=INPUTS[f"{step}.labels"]).loss).backward()
-    found = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
-    theirs = restore_official_state_dict(
-        {name: grad for name, grad in found.items() if "qkv" not in name and "fusion" not in name}
-    )
-    recorded = {key.removeprefix("grad."): value for key, value in OUTPUTS.items() if key.startswith("grad.")}
-    assert len(recorded) == 8
-    for key, expected in recorded.items():
-        torch.testing.assert_close(theirs[key], expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
+    for name in ("weight", "bias"):
+        expected = OUTPUTS[f"grad.t5_proj.{name}"]
+        found = model.language_projection.get_parameter(name).grad
+        torch.testing.assert_close(found, expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
+    # Row 1 has no picture: in the release its attention is even whatever the scores are, yet they get gradients.
+    model.zero_grad()
+    rows = {name: value[1:2] for name, value in make_inputs("qa").items()}
+    model(**rows, labels=INPUTS["qa.labels"][1:2]).loss.backward()
+    layer = model.qformer.encoder.layer[0].crossattention.attention
+    assert layer.query.weight.grad.abs().max() < 1e-6 < layer.value.weight.grad.abs().max()
 
 
 def test_every_key_is_used_and_comes_back(model: RablipForConditionalGeneration) -> None:
