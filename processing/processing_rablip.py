@@ -43,6 +43,7 @@ class RablipProcessor(RablipProcessorMixin):
         max_answer_tokens: most tokens of an answer to learn.
         image_token: the token that stands for one query output of the Q-Former.
         causal_lm: True for a decoder-only language model: answers to learn are appended to the prompt.
+        queries_without_pictures: whether rows without pictures have image tokens too; must be the model's.
         chat_template: kept for pipelines.
 
     Raises:
@@ -76,6 +77,7 @@ class RablipProcessor(RablipProcessorMixin):
         max_answer_tokens: int = 64,
         image_token: str = "<image>",
         causal_lm: bool = False,
+        queries_without_pictures: bool = False,
         chat_template: str | None = None,
     ) -> None:
         if num_query_tokens is None:
@@ -93,6 +95,7 @@ class RablipProcessor(RablipProcessorMixin):
         self.max_answer_tokens = max_answer_tokens
         self.image_token = image_token
         self.causal_lm = causal_lm
+        self.queries_without_pictures = queries_without_pictures
         self._check_options(
             num_query_tokens=1, max_images=1, max_question_tokens=1, max_instruction_tokens=8, max_answer_tokens=2
         )
@@ -222,7 +225,7 @@ class RablipProcessor(RablipProcessorMixin):
         options["return_token_type_ids"] = False
         instruction = self.qformer_tokenizer(texts, **options)
         rows = self._call_pictures(images, len(texts))
-        num_image_tokens = self.num_query_tokens if any(rows) else 0
+        num_image_tokens = self.num_query_tokens if any(rows) or self.queries_without_pictures else 0
         if options.get("max_length") is not None:
             options["max_length"] -= num_image_tokens
         prompts = self.tokenizer(texts, **options)
@@ -282,7 +285,8 @@ class RablipProcessor(RablipProcessorMixin):
         targets: Sequence[str | None] | None,
     ) -> list[bool]:
         """Adds one pass through the language model (answer or ASKG) to the batch; says which rows were cut."""
-        num_image_tokens = [self.num_query_tokens if row else 0 for row in pictures]
+        always = self.queries_without_pictures
+        num_image_tokens = [self.num_query_tokens if row or always else 0 for row in pictures]
         prompts = encode_prompts(
             self.tokenizer,
             rows,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, BatchFeature, BlipImageProcessorPil
+from transformers import BatchFeature
 
 from .batching_rablip import (
     Picture,
@@ -80,26 +80,6 @@ class RablipRetrieverProcessor(RablipProcessorMixin):
         if isinstance(text, str):
             text, images = [text], None if images is None else [images]
         return self.process_questions(text, images)
-
-    @classmethod
-    def from_blip2_itm(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> RablipRetrieverProcessor:
-        """The processor that belongs to `RablipRetriever.from_blip2_itm` of the same checkpoint.
-
-        Args:
-            pretrained_model_name_or_path: local folder or Hub id of a `Blip2ForImageTextRetrieval` with its processor.
-            kwargs: as in `from_pretrained` (`revision`, `token`, ...).
-        """
-        # A pair may have as many tokens as question and item together, and no more than the Q-Former has positions.
-        config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **kwargs)
-        num_positions = config.qformer_config.max_position_embeddings
-        max_question_tokens = min(64, num_positions // 3)
-        return cls(
-            BlipImageProcessorPil.from_pretrained(pretrained_model_name_or_path, **kwargs),
-            AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **kwargs),
-            max_question_tokens=max_question_tokens,
-            max_knowledge_tokens=min(128, num_positions - max_question_tokens),
-            reads_empty_texts=False,
-        )
 
     def process_questions(
         self,

@@ -129,6 +129,8 @@ def check_processor(name: str, model: Any, processor: Any) -> None:
     if name == "generator":
         pairs.append(("num_query_tokens", config.num_query_tokens, processor.num_query_tokens))
         pairs.append(("id of the image token", config.image_token_index, processor.image_token_id))
+        always = (config.queries_without_pictures, processor.queries_without_pictures)
+        pairs.append(("image tokens in rows without pictures", *always))
         pairs.append(("decoder-only", not config.is_encoder_decoder, processor.causal_lm))
         if not config.is_encoder_decoder:
             # With padding behind the prompt a decoder-only model would continue the padding.

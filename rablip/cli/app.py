@@ -8,6 +8,7 @@ import typer
 
 from .. import __version__
 from .answering import answer, search
+from .conversion import convert_app
 from .environment import env
 from .errors import OneLineErrors
 from .evaluation import eval_app
@@ -31,6 +32,7 @@ app.command("env")(env)
 app.command("search")(search)
 app.command("answer")(answer)
 app.command("quickstart")(quickstart)
+app.add_typer(convert_app, name="convert")
 app.add_typer(world_app, name="world")
 app.add_typer(index_app, name="index")
 app.add_typer(eval_app, name="eval")

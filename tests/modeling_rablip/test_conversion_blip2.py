@@ -20,6 +20,7 @@ from rablip import (
     RablipRetrieverConfig,
     RablipRetrieverProcessor,
 )
+from rablip.conversion import make_blip2_processor
 from rablip.modeling_rablip.conversion_blip2_rablip import MODULES_NEW_TO_BLIP2, configure_from_blip2
 from rablip.modeling_rablip.modeling_rablip_retriever import score_largest
 
@@ -122,7 +123,7 @@ def test_saved_and_loaded_without_a_change(model_class: type, tmp_path: Path) ->
 
 
 def test_the_processor_prepares_what_blip2s_does(tmp_path: Path) -> None:
-    RablipRetrieverProcessor.from_blip2_itm(CHECKPOINT).save_pretrained(tmp_path)
+    make_blip2_processor(CHECKPOINT).save_pretrained(tmp_path)
     processor = RablipRetrieverProcessor.from_pretrained(tmp_path)
     captions = json.loads((CHECKPOINT.parent / "meta.json").read_text())["texts"]["captions"]
     batch = processor.process_questions([captions[0], captions[1], captions[3]])
@@ -140,7 +141,7 @@ def test_the_processor_prepares_what_blip2s_does(tmp_path: Path) -> None:
 
 
 def test_no_text_is_longer_than_the_q_former_has_positions(retriever: RablipRetriever) -> None:
-    processor = RablipRetrieverProcessor.from_blip2_itm(CHECKPOINT)
+    processor = make_blip2_processor(CHECKPOINT)
     num_positions = retriever.config.qformer_config.max_position_embeddings
     item = KnowledgeItem(id="a", text="tower " * 400)
     batch = processor.process_pairs(["red " * 400], [item])

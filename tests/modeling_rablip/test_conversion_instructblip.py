@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, InstructBlipConfig, InstructBlipForConditionalGeneration
 
-from rablip import RablipForConditionalGeneration, RablipProcessor, RablipRetrieverConfig
+from rablip import RablipForConditionalGeneration, RablipRetrieverConfig
 from rablip.modeling_rablip.conversion_instructblip_rablip import (
     MODULES_NEW_TO_INSTRUCTBLIP,
     configure_from_instructblip,
@@ -137,18 +137,6 @@ def test_two_conversions_are_the_same_and_judge_nothing(converted: tuple[str, Ra
         found = one.predict_relevance(**prompt, **relevance, segment_ids=segments)
         assert found.tolist() == [[0.5, 0.5], [0.5, 0.0], [0.5, 0.5]]
     assert model.config.citation_threshold == model.config.abstain_threshold == 0
-
-
-def test_the_processor_of_the_checkpoint_comes_along(
-    converted: tuple[str, RablipForConditionalGeneration], tmp_path: Path
-) -> None:
-    name, model = converted
-    processor = RablipProcessor.from_pretrained(GOLDEN / name / "checkpoint")
-    assert processor.image_token_id == model.config.image_token_index
-    assert processor.num_query_tokens == model.config.num_query_tokens
-    batch = processor.process_generation(["Who built it?"])
-    with torch.no_grad():
-        assert model.generate(**batch, max_new_tokens=2).shape[0] == 1
 
 
 def test_fields_that_the_checkpoint_does_not_decide() -> None:

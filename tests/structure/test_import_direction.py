@@ -45,6 +45,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.processing",
         "rablip.retriever_source",
     ),
+    "rablip.conversion": ("rablip.answering", "rablip.modeling_rablip", "rablip.processing"),
     "rablip.evaluation": (
         "rablip.answering",
         "rablip.configuration",
@@ -69,6 +70,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "rablip.cli": (
         "rablip.answering",
+        "rablip.conversion",
         "rablip.evaluation",
         "rablip.indexing",
         "rablip.processing",
