@@ -143,12 +143,11 @@ def convert_official_state_dict(state: Mapping[str, torch.Tensor]) -> dict[str, 
         else:
             converted[name] = value
     for layer in {found[1] for found in map(_BIASES.match, state) if found}:
-        halves = [state.get(f"visual_encoder.blocks.{layer}.attn.{side}_bias") for side in "qv"]
-        if any(half is None for half in halves):
+        query, value = (state.get(f"visual_encoder.blocks.{layer}.attn.{side}_bias") for side in "qv")
+        if query is None or value is None:
             raise ValueError(
                 f"visual_encoder.blocks.{layer}.attn has only one of q_bias and v_bias. Get the whole file."
             )
-        query, value = halves
         joined = torch.cat([query, torch.zeros_like(value), value])
         converted[f"vision_model.encoder.layers.{layer}.self_attn.qkv.bias"] = joined
     if unknown:

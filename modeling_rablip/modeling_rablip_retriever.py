@@ -169,7 +169,7 @@ class RablipRetriever(RablipPreTrainedModel):
 
     def _project_each(self, extracted: RablipTrunkOutput) -> torch.Tensor:
         """Unit vectors of the query outputs, then of the text's first state; zeros where there is none of it."""
-        states, mask, num_queries = extracted.hidden_states, extracted.attention_mask, extracted.num_queries
+        states, mask, num_queries = extracted.hidden_states, extracted.attention_mask, extracted.num_queries or 0
         parts = [(self.vision_projection(states[:, :num_queries]), mask[:, :num_queries])]
         if states.shape[1] > num_queries:
             has_text = mask[:, num_queries:].any(dim=1)

@@ -118,7 +118,7 @@ def convert_official(
     tokenizer, qformer_tokenizer = (AutoTokenizer.from_pretrained(source) for source in (language_model, qformer))
     # The release adds one token to BERT's, which its word embeddings have a row for.
     qformer_tokenizer.add_special_tokens({"bos_token": "[DEC]"})
-    config = configure_from_official(
+    config: Any = configure_from_official(
         state,
         qformer_config=AutoConfig.from_pretrained(qformer).to_dict(),
         text_config=text_config,
@@ -139,11 +139,11 @@ def convert_official(
     return _save(folder, model, processor)
 
 
-def export_official(model: RablipForConditionalGeneration, out: str | Path) -> Path:
+def export_official(model: RablipForConditionalGeneration | str | Path, out: str | Path) -> Path:
     """Write a converted generator in the release's form: its keys, the language model in bfloat16, the rest float32.
 
     Args:
-        model: a generator of `convert_official`, or trained from it, but for what the release does not have.
+        model: a generator of `convert_official` or its folder; or one trained from it, but for what the release lacks.
         out: the folder; the file is `t5_model.safetensors`, since rablip writes no pickle. The release reads it by
             `model.load_state_dict(safetensors.torch.load_file(...), strict=False)`.
 
@@ -156,9 +156,11 @@ def export_official(model: RablipForConditionalGeneration, out: str | Path) -> P
     import torch
     from safetensors.torch import save_file
 
+    from .modeling_rablip import RablipForConditionalGeneration
     from .modeling_rablip.conversion_official_rablip import restore_official_state_dict
 
-    state = restore_official_state_dict(model.state_dict())
+    loaded = RablipForConditionalGeneration.from_pretrained(model) if isinstance(model, (str, Path)) else model
+    state = restore_official_state_dict(loaded.state_dict())
     dtypes = {True: torch.bfloat16, False: torch.float32}
     file = Path(out) / _OFFICIAL_WEIGHTS
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -259,7 +261,7 @@ def make_blip2_processor(source: str | Path, **kwargs: Any) -> RablipRetrieverPr
     )
 
 
-def _token_limits(config: Any) -> dict[str, int]:
+def _token_limits(config: Any) -> dict[str, Any]:
     """Limits of the processor that the Q-Former and the language model have positions for."""
     answer = 64
     limits = {"max_instruction_tokens": min(128, config.qformer_config.max_position_embeddings)}

@@ -104,8 +104,7 @@ def export_official_checkpoint(
 ) -> None:
     """Write a generator's weights under the release's names, in safetensors."""
     from ..conversion import export_official
-    from ..modeling_rablip import RablipForConditionalGeneration
 
     with one_json_object(as_json) as write:
-        file = export_official(RablipForConditionalGeneration.from_pretrained(check_model(str(model))), out)
+        file = export_official(check_model(str(model)), out)
         write({"file": str(file)}) if as_json else typer.echo(f"The release's state dict in {file}")

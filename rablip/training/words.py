@@ -95,7 +95,7 @@ class WordsAndPictures(RablipForConditionalGeneration):
             pictures_loss=pictures_loss,
         )
 
-    def _replaced_loss(self, labels: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+    def _replaced_loss(self, labels: torch.Tensor, **inputs: Any) -> torch.Tensor:
         # Before fusion, so that in it the queries, which are all that the language model gets, can read the verdicts.
         output: Any = self.extract(**inputs, fuse=False)
         logits = self.replaced_head(output.hidden_states[:, output.num_queries :]).squeeze(-1)
