@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import pickle  # noqa: TID251
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
 from rablip import AnswerSettings, KnowledgeItem, RablipAnswerer, RablipForConditionalGeneration, build_index
@@ -23,21 +21,11 @@ from rablip.conversion import (
     export_official,
     read_state_dict,
 )
+from tests.tiny_checkpoints import spell_markers
 
 GOLDEN = Path(__file__).parent / "fixtures" / "golden"
 OFFICIAL = GOLDEN / "rablip-official-tiny"
 STATE = OFFICIAL / "checkpoint" / "model_state.safetensors"
-
-
-def spell_markers(source: Path, folder: Path) -> Path:
-    """A copy of a checkpoint or tokenizer whose tiny vocabulary has what full-size ones have: brackets and slash."""
-    shutil.copytree(source, folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_tokens(
-        [piece for piece in "[]/" if tokenizer.unk_token_id in tokenizer.convert_tokens_to_ids([piece])]
-    )
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def make_folder(folder: Path) -> Path:
