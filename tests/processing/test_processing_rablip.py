@@ -37,6 +37,8 @@ from tests.processing.generation_rows import (
 )
 from tests.processing.tiny_tokenizers import IMAGE_SIZE, make_llama_tokenizer, make_processor
 
+GOLDEN = Path(__file__).parent.parent / "fixtures" / "golden"
+
 
 @pytest.fixture(params=MODELS)
 def processor(request: pytest.FixtureRequest) -> RablipProcessor:
@@ -306,8 +308,8 @@ def test_plain_call_prepares_pictures_and_texts_for_pipelines(processor: RablipP
 
 
 @pytest.mark.parametrize("name", ["instructblip-t5-tiny", "instructblip-llama-tiny"])
-def test_plain_call_equals_instructblip(name: str, shared: Path) -> None:
-    folder = shared / "golden" / name
+def test_plain_call_equals_instructblip(name: str) -> None:
+    folder = GOLDEN / name
     questions = json.loads((folder / "meta.json").read_text())["texts"]["questions"]
     expected = load_file(folder / "inputs.safetensors")
     pictures = [Image.fromarray(expected[f"raw_image.{i}"].numpy()) for i in range(3)]
