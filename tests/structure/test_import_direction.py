@@ -58,6 +58,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.world",
     ),
     "rablip.tiny_checkpoint": ("rablip.answering", "rablip.evaluation", "rablip.training", "rablip.world"),
+    "rablip.remote_code": ("rablip.configuration", "rablip.modeling_rablip", "rablip.processing"),
     "rablip.reports": ("rablip.answering", "rablip.knowledge_base", "rablip.processing"),
     "rablip.quickstart": (
         "rablip.answering",
