@@ -1,4 +1,4 @@
-"""The code of a model folder's classes, written flat beside its weights, so that it loads where rablip is not installed.
+"""The code of a model folder's classes, flat beside its weights, so that it loads where rablip is not installed.
 
 transformers loads code of a repository from files in its root only, so the three folders are laid flat and their
 imports of each other rewritten. Code travels only when it is asked for: nothing else writes it.
