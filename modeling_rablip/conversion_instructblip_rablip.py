@@ -10,8 +10,6 @@ from typing import Any
 
 from transformers import InstructBlipConfig, PreTrainedConfig
 
-from ..configuration.configuration_rablip import RablipConfig
-
 # InstructBLIP's name -> ours, as `from_pretrained(key_mapping=...)` takes them.
 INSTRUCTBLIP_KEY_MAPPING = {r"^query_tokens$": "query_tokens.weight"}
 # What an InstructBLIP checkpoint does not have. Slots and fusion start at zero and change nothing.
@@ -25,15 +23,15 @@ MODULES_NEW_TO_INSTRUCTBLIP = (
 )
 
 
-def configure_from_instructblip(config: PreTrainedConfig, **fields: Any) -> RablipConfig:
-    """The configuration under which an InstructBLIP checkpoint gives what it gave before.
+def configure_from_instructblip(config: PreTrainedConfig, **fields: Any) -> dict[str, Any]:
+    """The fields under which the parts of an InstructBLIP checkpoint give what they gave before.
 
     Args:
         config: an `InstructBlipConfig`.
-        fields: fields of `RablipConfig` that InstructBLIP does not have (`max_images`, `adaptive_fusion_config`, ...).
+        fields: further fields, which take precedence.
 
     Returns:
-        [`RablipConfig`] with the same parts. Nobody has trained the relevance of this checkpoint, so its thresholds
+        Fields of `RablipConfig`. Nobody has trained the relevance of this checkpoint, so its thresholds
         are 0: all evidence shown is cited, and nothing makes it abstain.
 
     Raises:
@@ -45,7 +43,13 @@ def configure_from_instructblip(config: PreTrainedConfig, **fields: Any) -> Rabl
             f"{InstructBlipConfig.model_type!r}), got {config.model_type!r}."
         )
     qformer = config.qformer_config
-    given = {
+    return {
+        "vision_config": config.vision_config,
+        "qformer_config": qformer,
+        "text_config": config.text_config,
+        "num_query_tokens": config.num_query_tokens,
+        "image_token_index": config.image_token_index,
+        "initializer_range": config.initializer_range,
         "citation_threshold": 0.0,
         "abstain_threshold": 0.0,
         "adaptive_fusion_config": {
@@ -54,15 +58,6 @@ def configure_from_instructblip(config: PreTrainedConfig, **fields: Any) -> Rabl
         },
         **fields,
     }
-    return RablipConfig(
-        vision_config=config.vision_config,
-        qformer_config=qformer,
-        text_config=config.text_config,
-        num_query_tokens=config.num_query_tokens,
-        image_token_index=config.image_token_index,
-        initializer_range=config.initializer_range,
-        **given,
-    )
 
 
 __all__ = ["INSTRUCTBLIP_KEY_MAPPING", "MODULES_NEW_TO_INSTRUCTBLIP", "configure_from_instructblip"]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,11 +142,29 @@ class RablipPreTrainedModel(PreTrainedModel):
         kwargs.setdefault("save_original_format", False)
         super().save_pretrained(save_directory, **kwargs)
 
-    @staticmethod
-    def _read_foreign_config(source: Any, kwargs: dict[str, Any]) -> Any:
-        """The configuration of another model class's checkpoint, from where its weights will be loaded."""
+    @classmethod
+    def _convert(
+        cls,
+        source: Any,
+        configure: Callable[..., dict[str, Any]],
+        *,
+        config_fields: dict[str, Any] | None,
+        key_mapping: dict[str, str],
+        new_modules: tuple[str, ...],
+        unused_modules: tuple[str, ...] = (),
+        **kwargs: Any,
+    ) -> Any:
+        """`_load_whole` of another model class's checkpoint; `configure` makes fields of ours of its configuration."""
         names = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
-        return AutoConfig.from_pretrained(source, **{name: kwargs[name] for name in names if name in kwargs})
+        foreign = AutoConfig.from_pretrained(source, **{name: kwargs[name] for name in names if name in kwargs})
+        return cls._load_whole(
+            source,
+            config=cls.config_class(**configure(foreign, **(config_fields or {}))),
+            key_mapping=key_mapping,
+            new_modules=new_modules,
+            unused_modules=unused_modules,
+            **kwargs,
+        )
 
     @torch.no_grad()
     def _init_weights(self, module: torch.nn.Module) -> None:
@@ -230,7 +249,6 @@ class RablipPreTrainedModel(PreTrainedModel):
                 vision_hidden_size)`, *optional*): features of the frozen tower, as `encode_images` gives them.
             image_mask (`torch.LongTensor` of shape `(batch_size, num_images)`, *optional*): 1 = there is a picture.
             fuse (`bool`, *optional*): whether the states go through the fusion module; False gives the Q-Former's own.
-
             apart (`bool`, *optional*): whether queries and text pass through the Q-Former without seeing each other,
                 as in BLIP-2's contrastive objective; they meet in the fusion module.
 

@@ -155,10 +155,10 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
             TypeError: the checkpoint is of another kind of model.
             ValueError: it lacks weights, or has some that are not used.
         """
-        source = cls._read_foreign_config(pretrained_model_name_or_path, kwargs)
-        return cls._load_whole(
+        return cls._convert(
             pretrained_model_name_or_path,
-            config=configure_from_instructblip(source, **(config_fields or {})),
+            configure_from_instructblip,
+            config_fields=config_fields,
             key_mapping=INSTRUCTBLIP_KEY_MAPPING,
             new_modules=MODULES_NEW_TO_INSTRUCTBLIP,
             **kwargs,

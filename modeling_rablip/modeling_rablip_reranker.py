@@ -105,10 +105,10 @@ class RablipReranker(RablipPreTrainedModel):
             TypeError: the checkpoint is of another kind of model.
             ValueError: it lacks weights or has some that are not used, or its Q-Former reads no text.
         """
-        source = cls._read_foreign_config(pretrained_model_name_or_path, kwargs)
-        return cls._load_whole(
+        return cls._convert(
             pretrained_model_name_or_path,
-            config=RablipRerankerConfig(**configure_from_blip2(source, **(config_fields or {}))),
+            configure_from_blip2,
+            config_fields=config_fields,
             key_mapping=BLIP2_KEY_MAPPING,
             new_modules=MODULES_NEW_TO_BLIP2,
             unused_modules=("vision_projection", "text_projection"),

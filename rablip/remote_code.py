@@ -6,7 +6,6 @@ imports of each other rewritten. Code travels only when it is asked for: nothing
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import re
@@ -86,7 +85,7 @@ def _collect(names: set[str]) -> dict[str, str]:
         name = waiting.pop()
         if name not in found:
             found[name] = _read_module(name)
-            waiting += sorted(_imported(found[name]))
+            waiting += sorted(imported[2] for imported in _RELATIVE.finditer(found[name]))
     return found
 
 
@@ -97,12 +96,6 @@ def _read_module(name: str) -> str:
         if path.is_file():
             return path.read_text(encoding="utf-8")
     raise LookupError(f"{name}.py is in none of {', '.join(_ROOMS)}")
-
-
-def _imported(source: str) -> set[str]:
-    """The last parts of the modules that a file imports relatively."""
-    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level)
-    return {str(node.module).split(".")[-1] for node in nodes}
 
 
 def _write_auto_map(path: Path, auto_map: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, InstructBlipConfig, InstructBlipForConditionalGeneration
 
-from rablip import RablipForConditionalGeneration, RablipRetrieverConfig
+from rablip import RablipConfig, RablipForConditionalGeneration, RablipRetrieverConfig
 from rablip.modeling_rablip.conversion_instructblip_rablip import (
     MODULES_NEW_TO_INSTRUCTBLIP,
     configure_from_instructblip,
@@ -173,7 +173,7 @@ def test_full_size_has_the_keys_of_instructblip(size: str) -> None:
     )
     with torch.device("meta"):
         theirs = InstructBlipForConditionalGeneration(config).state_dict()
-        ours = RablipForConditionalGeneration(configure_from_instructblip(config)).state_dict()
+        ours = RablipForConditionalGeneration(RablipConfig(**configure_from_instructblip(config))).state_dict()
     named = {"query_tokens.weight" if key == "query_tokens" else key: value.shape for key, value in theirs.items()}
     assert {key: ours[key].shape for key in named} == named
     assert {key.split(".")[0] for key in ours.keys() - named.keys()} == set(MODULES_NEW_TO_INSTRUCTBLIP)
