@@ -9,9 +9,9 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
-# Three root folders are rooms of the one package `rablip`, so that nothing called `configuration` or `processing`
+# Four root folders are rooms of the one package `rablip`, so that nothing called `configuration` or `processing`
 # ever reaches site-packages.
-MAPPED = {"configuration": "configuration", "modeling_rablip": "modeling_rablip", "processing": "processing"}
+MAPPED = {name: name for name in ("configuration", "hub_cards", "modeling_rablip", "processing")}
 
 
 def read_version() -> str:
@@ -39,6 +39,7 @@ CORE = [
     "evaluate>=0.4.6",
     "faiss-cpu>=1.15",
     "huggingface_hub>=1.33",
+    "jinja2>=3.1",
     "numpy>=2.4",
     "peft>=0.21",
     "pillow>=12.3",
@@ -62,7 +63,7 @@ setup(
     python_requires=">=3.11",
     packages=all_packages(),
     package_dir={"rablip": "rablip", **{f"rablip.{name}": folder for name, folder in MAPPED.items()}},
-    package_data={"rablip": ["py.typed"]},
+    package_data={"rablip": ["py.typed"], "rablip.hub_cards": ["*.md"]},
     include_package_data=False,
     install_requires=CORE,
     extras_require={"eval": EVAL, "test": TEST, "dev": DEV, "all": sorted({*EVAL, *DEV})},

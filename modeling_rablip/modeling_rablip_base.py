@@ -51,6 +51,17 @@ class RablipTrunkOutput(ModelOutput):
     image_embeds: torch.FloatTensor | None = None
 
 
+def _raise_for_keys(what: str, faults: dict[str, list[str]], advice: str) -> None:
+    """ValueError that lists the first keys of every fault, where there are any."""
+    if any(faults.values()):
+        listed = "; ".join(
+            f"{len(keys)} {name} ({', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})"
+            for name, keys in faults.items()
+            if keys
+        )
+        raise ValueError(f"{what}: {listed}. {advice}")
+
+
 class RablipPreTrainedModel(PreTrainedModel):
     """Weights' initialisation, flags and the shared trunk of the rablip models."""
 
@@ -58,6 +69,8 @@ class RablipPreTrainedModel(PreTrainedModel):
     main_input_name = "input_ids"
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
+    # `rablip` sets `rablip.hub.push_model` here; a model file itself reaches nothing above it.
+    pusher: Callable[..., Any] | None = None
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
@@ -120,17 +133,42 @@ class RablipPreTrainedModel(PreTrainedModel):
         faults = {name: sorted(map(str, info.get(f"{name}_keys") or ())) for name in _KEY_FAULTS}
         for name, excused in (("missing", new_modules), ("unexpected", unused_modules)):
             faults[name] = [key for key in faults[name] if key.split(".")[0] not in excused]
-        if any(faults.values()):
-            listed = "; ".join(
-                f"{len(keys)} {name} ({', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})"
-                for name, keys in faults.items()
-                if keys
-            )
-            raise ValueError(
-                f"{source} is no complete checkpoint of {cls.__name__}: {listed}. Load it with "
-                "the class that saved it, or build the model and warm-start it with `load_trunk`."
-            )
+        _raise_for_keys(
+            f"{source} is no complete checkpoint of {cls.__name__}",
+            faults,
+            "Load it with the class that saved it, or build the model and warm-start it with `load_trunk`.",
+        )
         return (model, info) if wants_info else model
+
+    def load_adapter(self, peft_model_id: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load a PEFT adapter into the model; what transformers only reports is an error here.
+
+        Args:
+            peft_model_id: local folder or Hub id of the adapter.
+            args, kwargs: as in `PreTrainedModel.load_adapter`.
+
+        Raises:
+            ValueError: keys of the adapter are missing or unexpected.
+        """
+        info = super().load_adapter(peft_model_id, *args, **kwargs)
+        faults = {name: sorted(map(str, getattr(info, f"{name}_keys", None) or ())) for name in _KEY_FAULTS}
+        _raise_for_keys(f"{peft_model_id} is no complete adapter of this model", faults, "Train or download it again.")
+        return info
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
+        """Push weights, configuration and a generated card; with `processor=` also that one.
+
+        Args:
+            repo_id: `owner/name`.
+            kwargs: as in `rablip.hub.push_model` (`processor`, `fields`, `with_code`, `private`, `revision`, ...).
+                Code that travelled with a checkpoint comes without rablip's hub; then those of transformers.
+
+        Returns:
+            What huggingface_hub says of the commit.
+        """
+        if self.pusher is None:
+            return super().push_to_hub(repo_id, **kwargs)
+        return self.pusher(repo_id, **kwargs)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Save weights and configuration, always under rablip's own names, whatever checkpoint the weights come from.

@@ -10,7 +10,8 @@ classes afterwards, whichever of the two is imported first. So:
   first use, because importing model files while transformers imports its own would be circular and slow. Once a
   stand-in was used, the real class takes its place in the mapping.
 
-Only the public `register` methods of transformers are called. Everything here may run any number of times.
+Only the public `register` methods of transformers are called. Our models get their way to the Hub here too, since a
+model file imports nothing above it. Everything here may run any number of times.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ _AUTO_CLASSES: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
     },
 }
 _AUTO_CONFIG = "transformers.models.auto.configuration_auto"
+_BASE = "rablip.modeling_rablip.modeling_rablip_base"
 
 
 class _StandInMeta(type):
@@ -106,6 +108,11 @@ def _loaded(module_name: str, names: Sequence[str]) -> ModuleType | None:
     return module if module is not None and all(name in vars(module) for name in names) else None
 
 
+def _push_model(model: Any, repo_id: str, **kwargs: Any) -> Any:
+    """`model.push_to_hub`; the hub is imported when it is used."""
+    return importlib.import_module("rablip.hub.pushing").push_model(model, repo_id, **kwargs)
+
+
 def register_ready() -> None:
     """Register every class whose Auto class is imported; the others follow when theirs is.
 
@@ -121,6 +128,9 @@ def register_ready() -> None:
     if _CONFIGS in sys.modules and _loaded(_CONFIGS, list(_MODEL_TYPES.values())) is None:
         return  # our config module is being imported right now; it is watched too, so this runs again at its end
     configs = importlib.import_module(_CONFIGS)
+    base = _loaded(_BASE, ["RablipPreTrainedModel"])
+    if base is not None:
+        base.RablipPreTrainedModel.pusher = _push_model
     for model_type, config_name in _MODEL_TYPES.items():
         auto_config.AutoConfig.register(model_type, getattr(configs, config_name), exist_ok=True)
     for module_name, auto_classes in _AUTO_CLASSES.items():
@@ -142,7 +152,7 @@ class _RegisteringFinder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname.partition(".")[0] != "transformers" and fullname != _CONFIGS:
+        if fullname.partition(".")[0] != "transformers" and fullname not in (_CONFIGS, _BASE):
             return None
         for finder in sys.meta_path:
             if isinstance(finder, _RegisteringFinder) or not hasattr(finder, "find_spec"):

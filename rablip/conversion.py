@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .snapshots import is_hub_name
+
 if TYPE_CHECKING:
     import torch
 
@@ -50,7 +52,7 @@ def convert_instructblip(source: str | Path, out: str | Path, *, max_images: int
     model = RablipForConditionalGeneration.from_instructblip(
         source, config_fields={"max_images": max_images}, **kwargs
     )
-    return _save(folder, model, processor)
+    return _save(folder, model, processor, source)
 
 
 def convert_blip2_itm(source: str | Path, out: str | Path, *, reranker: bool = False, **kwargs: Any) -> list[Path]:
@@ -74,7 +76,7 @@ def convert_blip2_itm(source: str | Path, out: str | Path, *, reranker: bool = F
     folders = {name: _new_part(out, name) for name in classes}
     processor = make_blip2_processor(source, **_only_hub(kwargs))
     return [
-        _save(folders[name], model_class.from_blip2_itm(source, **kwargs), processor)
+        _save(folders[name], model_class.from_blip2_itm(source, **kwargs), processor, source)
         for name, model_class in classes.items()
     ]
 
@@ -136,7 +138,7 @@ def convert_official(
         **_token_limits(config),
     )
     model = RablipForConditionalGeneration.from_official_state_dict(state, config, dtype=dtype)
-    return _save(folder, model, processor)
+    return _save(folder, model, processor, None)
 
 
 def export_official(model: RablipForConditionalGeneration | str | Path, out: str | Path) -> Path:
@@ -286,10 +288,15 @@ def _new_part(out: str | Path, name: str) -> Path:
     return folder
 
 
-def _save(folder: Path, model: Any, processor: Any) -> Path:
+def _save(folder: Path, model: Any, processor: Any, source: str | Path | None) -> Path:
+    from huggingface_hub import metadata_save
+
     from .answering.checking import check_processor
 
     check_processor(folder.name, model, processor)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    if source is not None and is_hub_name(source) and not Path(source).is_dir():
+        # For the card of a later push, which could not know it any more.
+        metadata_save(folder / "README.md", {"base_model": str(source)})
     return folder

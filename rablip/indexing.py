@@ -21,6 +21,7 @@ from .processing.knowledge_rablip import KnowledgeItem
 from .processing.readers_records import Problem
 from .processing.readers_sources import open_source, source_root
 from .retriever_source import find_retriever, fingerprint_model, load_retriever
+from .snapshots import fetch_index
 
 if TYPE_CHECKING:
     from .modeling_rablip import RablipRetriever
@@ -196,21 +197,27 @@ def index_knowledge(
 
 
 def open_index(
-    folder: str | Path, *, model: str | Path | None = None, allow_other_model: bool = False
+    folder: str | Path,
+    *,
+    model: str | Path | None = None,
+    allow_other_model: bool = False,
+    revision: str | None = None,
 ) -> tuple[KnowledgeIndex, KnowledgeBase]:
     """Open an index and its knowledge base; all files are verified, and the model is compared with the manifest's.
 
     Args:
-        folder: made by `build_index`.
+        folder: made by `build_index`, or the name of an index on the Hub.
         model: the model folder or Hub id whose retriever will encode the questions; None skips the comparison.
         allow_other_model: search with a model that did not build the index; the dimension must fit all the same.
+        revision: the commit (40 digits) of an index on the Hub.
 
     Raises:
         FileNotFoundError: when the folder is no index, or the model does not exist.
+        ValueError: when an index on the Hub comes without its commit.
         IndexMismatchError: when another model built the index; has both values.
         IndexCorruptError: when a file is missing, truncated or altered, or an id has no knowledge item.
     """
-    source = Path(folder)
+    source = fetch_index(folder, revision=revision).folder
     expected: dict[str, Any] = {}
     if model is not None:
         from .configuration.configuration_rablip import RablipRetrieverConfig

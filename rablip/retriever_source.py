@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .index.fingerprint import fingerprint_folder
+from .snapshots import fetch_model
 
 if TYPE_CHECKING:
     from .modeling_rablip import RablipRetriever
@@ -56,16 +57,10 @@ def find_retriever(model: str | Path, *, revision: str | None = None) -> Retriev
         >>> find_retriever("examples/no-such-folder/here")
         Traceback (most recent call last):
         ...
-        FileNotFoundError: There is no model folder examples/no-such-folder/here.
+        FileNotFoundError: There is no model folder examples/no-such-folder/here. Give a folder, or the name of a ...
     """
-    root, model_id, commit = Path(model), str(model), None
-    if root.is_dir():
-        model_id = str(root.resolve())
-    elif isinstance(model, Path) or model.count("/") != 1 or model.startswith((".", "/", "~")):
-        raise FileNotFoundError(f"There is no model folder {model}.")
-    else:
-        root = _download(model, revision)
-        commit = root.name
+    root, commit = fetch_model(model, revision=revision)
+    model_id = str(root.resolve()) if commit is None else str(model)
     for subfolder in (None, _SUBFOLDER):
         folder = root if subfolder is None else root / subfolder
         if not (folder / "config.json").is_file():
@@ -131,10 +126,3 @@ def fingerprint_model(model: str | Path | RetrieverSource | Any, processor: Any 
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
         return fingerprint_folder(folder)
-
-
-def _download(model: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*.safetensors", "*.json", "*.txt", "*.model"]
-    return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))

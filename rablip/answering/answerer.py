@@ -111,6 +111,7 @@ class RablipAnswerer:
         model: str | Path,
         *,
         index: str | Path | None = None,
+        index_revision: str | None = None,
         device: str | None = None,
         settings: AnswerSettings | None = None,
         **kwargs: Any,
@@ -119,7 +120,9 @@ class RablipAnswerer:
 
         Args:
             model: a model folder or the name of one on the Hub.
-            index: an index folder made by `build_index`; None to answer from evidence given to `generate` only.
+            index: an index folder made by `build_index`, or the name of one on the Hub; None to answer from evidence
+                given to `generate` only.
+            index_revision: the commit of an index on the Hub.
             device: where the models run; None: the GPU when there is one, else the CPU.
             settings: how many, how far and how strict.
             kwargs: further keywords of every model's `from_pretrained`, such as `dtype` or `revision`.
@@ -133,7 +136,8 @@ class RablipAnswerer:
         """
         from .loading import load_parts
 
-        return cls(**load_parts(model, index=index, device=device, **kwargs), settings=settings)
+        parts = load_parts(model, index=index, index_revision=index_revision, device=device, **kwargs)
+        return cls(**parts, settings=settings)
 
     def __call__(self, question: str, *, image: QuestionImage | Sequence[QuestionImage] | None = None) -> Answer:
         """Answers one question, with or without pictures of its own.

@@ -10,25 +10,31 @@ import torch
 from torch import nn
 
 from ..index.manifest import IndexManifest
+from ..snapshots import fetch_index, fetch_model
 from .checking import check_processor
 
 __all__ = ["find_parts", "load_model", "load_parts", "share_vision_towers"]
 
 _PART_OF_TYPE = {"rablip_retriever": "retriever", "rablip_reranker": "reranker", "rablip": "generator"}
 _HUB_KEYWORDS = ("cache_dir", "local_files_only", "revision", "token")
-_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never code, never pickles
 
 
 def load_parts(
-    model: str | Path, *, index: str | Path | None = None, device: str | None = None, **kwargs: Any
+    model: str | Path,
+    *,
+    index: str | Path | None = None,
+    index_revision: str | None = None,
+    device: str | None = None,
+    **kwargs: Any,
 ) -> dict[str, Any]:
     """Loads every part that a model folder and an index folder hold.
 
     Args:
         model: one model folder, or a bundle with `retriever/`, `reranker/`, `generator/` (any of them), or the name of
             either on the Hub.
-        index: an index folder. Its retriever is the one in `model`, which must be the one that built it; where `model`
-            holds none, it is the one that the index names.
+        index: an index folder, or the name of one on the Hub. Its retriever is the one in `model`, which must be the
+            one that built it; where `model` holds none, it is the one that the index names.
+        index_revision: the commit of an index on the Hub.
         device: where the models run; None: the GPU when there is one, else the CPU.
         kwargs: further keywords of `from_pretrained`, such as `dtype` or `revision`.
 
@@ -45,15 +51,15 @@ def load_parts(
         ['generator', 'generator_processor', 'reranker', ...]
     """
     hub = {name: kwargs.pop(name) for name in _HUB_KEYWORDS if name in kwargs}
-    root = _local_folder(model, **hub)
-    folders = find_parts(root)
+    folders = find_parts(fetch_model(model, **hub).folder)
     parts: dict[str, Any] = {}
     if index is not None:
         from ..indexing import open_index
 
+        place = fetch_index(index, **{**hub, "revision": index_revision}).folder
         if "retriever" not in folders:
-            folders = {"retriever": _retriever_of(IndexManifest.load(Path(index)), index, **hub), **folders}
-        parts["index"], parts["knowledge_base"] = open_index(index, model=folders["retriever"])
+            folders = {"retriever": _retriever_of(IndexManifest.load(place), index, **hub), **folders}
+        parts["index"], parts["knowledge_base"] = open_index(place, model=folders["retriever"])
     for name, folder in folders.items():
         parts[name], parts[f"{name}_processor"] = load_model(name, folder, **kwargs)
     share_vision_towers([parts[name] for name in folders])
@@ -85,6 +91,10 @@ def find_parts(folder: str | Path) -> dict[str, Path]:
             if part != name:
                 raise ValueError(f"{root / name} holds a {part}. Put each model into the folder of its own name.")
             found[name] = root / name
+    if not found and (root / "adapter_config.json").is_file():
+        raise ValueError(
+            f"{root} holds an adapter, not a whole model. Merge it into its base first: rablip merge {root} OUT."
+        )
     if not found:
         raise ValueError(
             f"{root} holds no rablip model: there is neither a config.json nor a folder "
@@ -174,25 +184,7 @@ def _retriever_of(manifest: IndexManifest, index: str | Path, **hub: Any) -> Pat
             f"The index {index} was built by the retriever {place}, which is not there any more. Give a model folder "
             "that holds it in retriever/."
         )
-    return _local_folder(manifest.model_id, **{**hub, "revision": manifest.model_revision}) / subfolder
-
-
-def _local_folder(model: str | Path, **hub: Any) -> Path:
-    """The folder of a model; one that is on the Hub is downloaded."""
-    if Path(model).is_dir():
-        return Path(model)
-    name = str(model)
-    if isinstance(model, Path) or name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise FileNotFoundError(f"There is no model folder {name}. Give a folder, or the name of a model on the Hub.")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(_FILES), **hub))
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise FileNotFoundError(
-            f"There is no model folder {name}, and no such model could be got from the Hub: {error}"
-        ) from error
+    return fetch_model(manifest.model_id, **{**hub, "revision": manifest.model_revision}).folder / subfolder
 
 
 def _part_of(folder: Path) -> str:

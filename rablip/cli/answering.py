@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DeviceOption, ImageOption, IndexOption, JsonOption, ModelOption, check_model
+from .options import (
+    DeviceOption,
+    ImageOption,
+    IndexOption,
+    IndexRevisionOption,
+    JsonOption,
+    ModelOption,
+    RevisionOption,
+    check_model,
+)
 from .output import one_json_object, shorten
 
 if TYPE_CHECKING:
@@ -22,6 +31,8 @@ def search(
     question: QuestionArgument,
     index: IndexOption,
     model: ModelOption,
+    revision: RevisionOption = None,
+    index_revision: IndexRevisionOption = None,
     k: Annotated[int, typer.Option("-k", "--top-k", min=1, help="How many candidates to show.")] = 5,
     image: ImageOption = None,
     device: DeviceOption = None,
@@ -31,11 +42,11 @@ def search(
     from ..answering.types import candidate_to_dict
 
     with one_json_object(as_json) as write:
-        answerer = _load(model, index, device)
+        answerer = _load(model, index, device, revision, index_revision)
         (candidates,) = answerer.retrieve([question], images=[_open(image)], k=k)
         if as_json:
             ranked = [{"rank": rank, **candidate_to_dict(one)} for rank, one in enumerate(candidates, start=1)]
-            write({"question": question, "index": str(index), "model": model, "k": k, "candidates": ranked})
+            write({"question": question, "index": index, "model": model, "k": k, "candidates": ranked})
             return
         if not candidates:
             typer.echo("The index is empty: nothing found.")
@@ -47,26 +58,31 @@ def answer(
     question: QuestionArgument,
     index: IndexOption,
     model: ModelOption,
+    revision: RevisionOption = None,
+    index_revision: IndexRevisionOption = None,
     image: ImageOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from an index, with citations and relevance, or abstain with the reason."""
     with one_json_object(as_json) as write:
-        answerer = _load(model, index, device)
+        answerer = _load(model, index, device, revision, index_revision)
         given = answerer(question, image=_open(image))
         if as_json:
-            write({"index": str(index), "model": model, **given.to_dict()})
+            write({"index": index, "model": model, **given.to_dict()})
         else:
             _show(given)
 
 
-def _load(model: str, index: Path, device: str | None) -> RablipAnswerer:
+def _load(
+    model: str, index: str, device: str | None, revision: str | None, index_revision: str | None
+) -> RablipAnswerer:
     from ..answering import RablipAnswerer
 
-    if not index.is_dir():
-        raise FileNotFoundError(f"--index {index}: there is no such folder. Make one with `rablip index build`.")
-    return RablipAnswerer.from_pretrained(check_model(model), index=index, device=device)
+    hub: dict[str, Any] = {} if revision is None else {"revision": revision}
+    return RablipAnswerer.from_pretrained(
+        check_model(model), index=index, index_revision=index_revision, device=device, **hub
+    )
 
 
 def _open(image: Path | None) -> Any:

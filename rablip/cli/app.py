@@ -12,6 +12,7 @@ from .conversion import convert_app
 from .environment import env
 from .errors import OneLineErrors
 from .evaluation import eval_app
+from .hub import merge, push
 from .indexing import index_app
 from .quickstart import quickstart
 from .training import train_app
@@ -32,6 +33,8 @@ app.command("env")(env)
 app.command("search")(search)
 app.command("answer")(answer)
 app.command("quickstart")(quickstart)
+app.command("push")(push)
+app.command("merge")(merge)
 app.add_typer(convert_app, name="convert")
 app.add_typer(world_app, name="world")
 app.add_typer(index_app, name="index")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .errors import OneLineErrors
-from .options import JsonOption, check_model
+from .options import JsonOption, RevisionOption, check_model
 from .output import one_json_object
 
 __all__ = ["convert_app"]
@@ -21,7 +21,6 @@ SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="A checkpo
 OutArgument = Annotated[
     Path, typer.Argument(metavar="OUT", help="The model folder to write; parts that it has stay beside the new one.")
 ]
-RevisionOption = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")]
 DtypeOption = Annotated[
     str, typer.Option("--dtype", help="Of the weights: auto (the checkpoint's own), float32, bfloat16 or float16.")
 ]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .errors import OneLineErrors
-from .options import DeviceOption, JsonOption, ModelOption, check_model
+from .options import DeviceOption, JsonOption, ModelOption, RevisionOption, check_model
 from .output import one_json_object
 
 __all__ = ["build", "index_app"]
@@ -38,6 +38,7 @@ def build(
         str, typer.Option("--on-error", help="skip: leave broken items out and name them. raise: then build nothing.")
     ] = "skip",
     device: DeviceOption = None,
+    revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Encode every knowledge item of SOURCE with the retriever of MODEL and save an index."""
@@ -53,6 +54,7 @@ def build(
             batch_size=batch_size,
             on_error="skip" if on_error == "skip" else "raise",
             device=device,
+            revision=revision,
         )
         for problem in report.problems:
             typer.echo(f"left out {problem}", err=True)

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DeviceOption", "ImageOption", "IndexOption", "JsonOption", "ModelOption", "check_model"]
+__all__ = [
+    "DeviceOption",
+    "ImageOption",
+    "IndexOption",
+    "IndexRevisionOption",
+    "JsonOption",
+    "ModelOption",
+    "RevisionOption",
+    "check_model",
+]
 
 ModelOption = Annotated[
     str,
@@ -15,7 +24,15 @@ ModelOption = Annotated[
         "--model", "-m", help="A model folder (one model, or a bundle of retriever/ and generator/), or a Hub id."
     ),
 ]
-IndexOption = Annotated[Path, typer.Option("--index", help="An index folder made by `rablip index build`.")]
+IndexOption = Annotated[
+    str, typer.Option("--index", help="An index folder made by `rablip index build`, or one on the Hub.")
+]
+IndexRevisionOption = Annotated[
+    str | None, typer.Option("--index-revision", help="The commit (40 digits) of an index on the Hub.")
+]
+RevisionOption = Annotated[
+    str | None, typer.Option("--revision", help="Branch, tag or commit of the model on the Hub.")
+]
 ImageOption = Annotated[Path | None, typer.Option("--image", help="A picture that belongs to the question.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="Such as cpu or cuda; by default a GPU if any.")]

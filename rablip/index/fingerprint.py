@@ -27,12 +27,13 @@ _CONFIG_FILES = frozenset(
         "vocab.txt",
     }
 )
-# Fields that say who wrote the file and from where, or (dtype) repeat what the weights say: saving a loaded model
-# again changes them, the model stays the same.
+# Fields that say who wrote the file and from where, where code lies, or (dtype) repeat what the weights say: saving a
+# loaded model again or publishing it changes them, the model stays the same.
 _VOLATILE = frozenset(
     {
         "_commit_hash",
         "_name_or_path",
+        "auto_map",
         "dtype",
         "is_local",
         "local_files_only",

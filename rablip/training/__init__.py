@@ -1,6 +1,6 @@
 """Training: pools and batches, stages over transformers' Trainer, mining, calibration, and the tiny checkpoint."""
 
-from .adapters import TRAINED_PARTS, add_lora
+from .adapters import TRAINED_PARTS, add_lora, load_adapter, merge_adapter
 from .batches import make_generator_batch, make_reranker_batch, make_retriever_batch
 from .calibration import fit_temperature, fit_threshold
 from .candidates import CandidateSet, sample_candidates, sample_negatives
@@ -22,9 +22,11 @@ __all__ = [
     "fit_reranker",
     "fit_temperature",
     "fit_threshold",
+    "load_adapter",
     "make_generator_batch",
     "make_reranker_batch",
     "make_retriever_batch",
+    "merge_adapter",
     "mine_candidates",
     "retrieve_candidates",
     "run_stage",

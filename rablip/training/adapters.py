@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    load_peft_weights,
+    set_peft_model_state_dict,
+)
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+
+from ..modeling_rablip import RablipForConditionalGeneration
+from ..processing import RablipProcessor
+from ..snapshots import fetch_model
 
 TRAINED_PARTS = (
     "query_tokens",
@@ -55,4 +69,87 @@ def add_lora(model: Any, *, rank: int = 16, alpha: int | None = None, dropout: f
     return get_peft_model(model, config)
 
 
-__all__ = ["TRAINED_PARTS", "add_lora"]
+def load_adapter(model: Any, source: str | Path, *, is_trainable: bool = False, **kwargs: Any) -> PeftModel:
+    """Put a saved adapter on its base model; PEFT itself only warns of missing keys and passes over unexpected ones.
+
+    Args:
+        model: the base, as it was before `add_lora`.
+        source: local folder or Hub id of the adapter, in safetensors.
+        is_trainable: whether its training goes on.
+        kwargs: of the Hub (`revision`, `token`, `cache_dir`, ...).
+
+    Returns:
+        A `PeftModel`, in evaluation mode unless it is trainable.
+
+    Raises:
+        ValueError: keys are missing, unexpected or of another shape; names the first.
+        FileNotFoundError: there is no such adapter, or it is not in safetensors.
+    """
+    folder = fetch_model(source, **kwargs).folder
+    if not (folder / SAFETENSORS_WEIGHTS_NAME).is_file():
+        raise FileNotFoundError(
+            f"{source} has no {SAFETENSORS_WEIGHTS_NAME}; adapters are read from safetensors only."
+        )
+    config = PeftConfig.from_pretrained(str(folder))
+    config.inference_mode = not is_trainable
+    adapted = get_peft_model(model, config)
+    weights = load_peft_weights(str(folder), device="cpu")
+    expected = get_peft_model_state_dict(adapted)
+    faults = {
+        "missing": sorted(set(expected) - set(weights)),
+        "unexpected": sorted(set(weights) - set(expected)),
+        "of another shape": sorted(
+            key for key in set(weights) & set(expected) if weights[key].shape != expected[key].shape
+        ),
+    }
+    if any(faults.values()):
+        listed = "; ".join(f"{len(keys)} keys {name}, such as {keys[0]}" for name, keys in faults.items() if keys)
+        raise ValueError(f"{source} is no complete adapter of this model: {listed}. Train or download it again.")
+    set_peft_model_state_dict(adapted, weights)
+    return adapted if is_trainable else adapted.eval()
+
+
+def merge_adapter(source: str | Path, **kwargs: Any) -> RablipForConditionalGeneration:
+    """A plain generator: the adapter's base model with the adapter merged into its weights.
+
+    Args:
+        source: local folder or Hub id of the adapter; its configuration names the base model.
+        kwargs: as in `load_adapter`.
+
+    Returns:
+        The generator in evaluation mode.
+
+    Raises:
+        As `load_adapter`; ValueError where it names no base model, OSError where that cannot be found.
+    """
+    folder = fetch_model(source, **kwargs).folder
+    name, revision = _find_base(folder)
+    base = RablipForConditionalGeneration.from_pretrained(name, revision=revision or "main")
+    return load_adapter(base, folder).merge_and_unload().eval()
+
+
+def load_base_processor(source: str | Path, **kwargs: Any) -> RablipProcessor:
+    """The processor saved with an adapter, or else that of its base model.
+
+    Args:
+        source: local folder or Hub id of the adapter.
+        kwargs: as in `load_adapter`.
+
+    Raises:
+        ValueError: the adapter names no base model.
+    """
+    folder = fetch_model(source, **kwargs).folder
+    if (folder / "processor_config.json").is_file():
+        return RablipProcessor.from_pretrained(folder)
+    name, revision = _find_base(folder)
+    return RablipProcessor.from_pretrained(name, revision=revision or "main")
+
+
+def _find_base(folder: Path) -> tuple[str, str | None]:
+    config = PeftConfig.from_pretrained(str(folder))
+    if not config.base_model_name_or_path:
+        raise ValueError(f"The adapter {folder} does not name its base model. Load that, then use `load_adapter`.")
+    return config.base_model_name_or_path, config.revision
+
+
+__all__ = ["TRAINED_PARTS", "add_lora", "load_adapter", "load_base_processor", "merge_adapter"]

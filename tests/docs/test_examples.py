@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.world_reports import make_report
+
 ROOT = Path(__file__).parent.parent.parent
 SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 
@@ -71,23 +73,10 @@ def test_auto_classes(run: Callable[..., str], tiny_folders: dict[str, Path]) ->
 
 def test_readme_table(run: Callable[..., str], tiny_bundle: Path, tmp_path: Path) -> None:
     """The section is written between the marks, again and again the same, and `--check` sees a difference."""
-    figure = {"value": 0.5, "n": 4, "interval": [0.1, 0.9], "majority": 0.25, "majority_by_attribute": 0.3}
-    recall = {"recall@5": dict.fromkeys(["overall", "text", "image", "image_text", "visual_only"], figure)}
-    conditions = ("retrieved", "oracle", "closed_book", "shuffled_pictures")
-    report = {
-        "seed": 7,
-        "num_entities": 12,
-        "world_version": "abc",
-        "retriever": recall,
-        "baselines": {"bm25": recall},
-        "answer": {"accuracy": {name: {"overall": figure, "by_kind": {"color": figure}} for name in conditions}},
-        "abstain": dict.fromkeys(["f1", "precision", "recall"], figure),
-        "citation": dict.fromkeys(["precision", "recall"], figure),
-    }
     bundle, readme = tmp_path / "bundle", tmp_path / "README.md"
     shutil.copytree(tiny_bundle, bundle)
-    (bundle / "results.json").write_text(json.dumps(report))
-    (bundle / "training.json").write_text(json.dumps({"seed": 3, "scale": 1.0}))
+    (bundle / "results.json").write_text(json.dumps(make_report(bundle)))
+    (bundle / "README.md").write_text("---\nlicense: mit\n---\nHow it was made.\n")
     readme.write_text("before\n<!-- figures:begin (x) -->\nold\n<!-- figures:end -->\nafter\n")
     arguments = ("--checkpoint", bundle, "--readme", readme)
     with pytest.raises(AssertionError, match="out of date"):
@@ -97,5 +86,6 @@ def test_readme_table(run: Callable[..., str], tiny_bundle: Path, tmp_path: Path
     assert text.startswith("before\n<!-- figures:begin (x) -->\n") and text.endswith("<!-- figures:end -->\nafter\n")
     assert "old" not in text and "| color | 4 | 0.250 |" in text and "12 entities" in text
     card = (bundle / "README.md").read_text()
-    assert "--seed 3" in card and "| color | 4 | 0.250 |" in card and "`retriever/`" in card and "$" not in card
+    assert "How it was made." in card and "license: mit" in card
+    assert "| color | 4 | 0.250 |" in card and "`retriever/`" in card
     run("update_readme_table.py", *arguments, "--check")

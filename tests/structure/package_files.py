@@ -15,6 +15,7 @@ ROOMS = {
     "configuration": "rablip.configuration",
     "modeling_rablip": "rablip.modeling_rablip",
     "processing": "rablip.processing",
+    "hub_cards": "rablip.hub_cards",
 }
 
 

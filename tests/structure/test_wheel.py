@@ -20,7 +20,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")
     for name in ROOMS:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("tests", "examples", "hub_cards"):  # must stay out although they lie beside the package
+    for name in ("tests", "examples"):  # must stay out although they lie beside the package
         (source / name).mkdir()
         (source / name / "__init__.py").write_text("")
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
@@ -52,6 +52,7 @@ def test_holds_every_module_and_nothing_else(wheel: Path) -> None:
     expected = {"rablip/py.typed"}
     for module, path in module_files().items():
         expected.add(module.replace(".", "/") + ("/__init__.py" if path.name == "__init__.py" else ".py"))
+    expected |= {f"rablip/hub_cards/{path.name}" for path in (ROOT / "hub_cards").glob("*.md")}
     packaged = {name for name in files if name.startswith("rablip/")}
     assert packaged == expected
 
@@ -86,7 +87,7 @@ for name in sys.argv[2:]:
     assert Path(module.__file__).is_relative_to(site), module.__file__
 for name in rablip.__all__:
     getattr(rablip, name)
-for bare in ("configuration", "processing", "modeling_rablip"):
+for bare in ("configuration", "hub_cards", "processing", "modeling_rablip"):
     try:
         importlib.import_module(bare)
     except ModuleNotFoundError:

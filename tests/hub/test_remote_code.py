@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
+import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,26 +18,20 @@ from transformers import AutoModel
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from rablip import ImageRef, KnowledgeItem, RablipProcessor
-from rablip.remote_code import export_remote_code
+from rablip.hub import export_remote_code
+from tests.hub.stand_in import HubStandIn
 from tests.tiny_inputs import join_trunk_rows, trunk_rows
 
 PARTS = ("retriever", "reranker", "generator")
-# Nothing of rablip can be imported here, wherever it is installed.
 PROGRAM = """
-import sys
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("rablip", "modeling_rablip", "processing", "configuration"):
-            raise ModuleNotFoundError(f"{name} is not installed here")
-
-sys.meta_path.insert(0, Refuse())
+import importlib.util, sys
+assert importlib.util.find_spec("rablip") is None, "this environment has rablip"
 import json
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, AutoProcessor
 
-folder, inputs, out, again = sys.argv[1:]
+folder, inputs, out, again, *pushed = sys.argv[1:]
 config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
 model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
 processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
@@ -55,6 +50,9 @@ with torch.no_grad():
 repeated = output.question_embeds if "question_embeds" in output else output.relevance_logits
 assert torch.equal(repeated, result)
 AutoProcessor.from_pretrained(again, trust_remote_code=True)
+if pushed:
+    saved.push_to_hub(*pushed)
+    processor.push_to_hub(*pushed)
 print(json.dumps([type(config).__name__, type(model).__name__, type(processor).__name__, config.model_type]))
 """
 
@@ -70,6 +68,30 @@ def make_generator_inputs(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
+def run_bare(hub: HubStandIn, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run code in an environment of its own that has what is installed here, but not rablip."""
+    place = tmp_path_factory.mktemp("bare")
+    venv.create(place / "venv", with_pip=False)
+    (packages,) = (place / "venv").glob("lib/python*/site-packages")
+    # A line of a .pth file adds a folder to the path; the .pth files in it, by which rablip is found here, count not.
+    (packages / "others.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
+
+    def run(code: str, *arguments: object, **environment: str) -> str:
+        done = subprocess.run(
+            [place / "venv" / "bin" / "python", "-c", code, *map(str, arguments)],
+            cwd=place,
+            env={**hub.environment(place / "home"), **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
 def exported(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "bundle"
     shutil.copytree(tiny_bundle, folder)
@@ -79,7 +101,9 @@ def exported(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_without_rablip_the_same_is_computed(part: str, exported: Path, tmp_path: Path) -> None:
+def test_without_rablip_the_same_is_computed(
+    part: str, exported: Path, tmp_path: Path, run_bare: Callable[..., str]
+) -> None:
     model = AutoModel.from_pretrained(exported / part).eval()
     assert type(model).__module__.startswith("rablip."), "where rablip is imported its own classes are taken"
     rows = make_generator_inputs(exported / part) if part == "generator" else join_trunk_rows(trunk_rows())
@@ -87,29 +111,43 @@ def test_without_rablip_the_same_is_computed(part: str, exported: Path, tmp_path
         output = model(**rows)
     expected = output.question_embeds if "question_embeds" in output else output.relevance_logits
     save_file({name: value.contiguous() for name, value in rows.items()}, tmp_path / "inputs.safetensors")
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    environment |= {
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(tmp_path / "home"),
-        "HF_MODULES_CACHE": str(tmp_path / "mods"),
-    }
     paths = [exported / part, tmp_path / "inputs.safetensors", tmp_path / "result.safetensors", tmp_path / "again"]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *map(str, paths)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    printed = run_bare(PROGRAM, *paths, HF_HUB_OFFLINE="1")
     names = {
         "retriever": "RablipRetriever",
         "reranker": "RablipReranker",
         "generator": "RablipForConditionalGeneration",
     }
-    assert json.loads(done.stdout.splitlines()[-1])[1] == names[part]
+    assert json.loads(printed.splitlines()[-1])[1] == names[part]
     assert torch.equal(load_file(tmp_path / "result.safetensors")["result"], expected)
+
+
+def test_by_name_then_offline_then_pushed_again(
+    tiny_folders: dict[str, Path],
+    tmp_path: Path,
+    hub: HubStandIn,
+    run: Callable[..., str],
+    run_bare: Callable[..., str],
+) -> None:
+    """From the Hub at a commit; a second time from the cache, offline; and pushed from the code that travelled."""
+    code = """
+import sys
+from rablip.hub import CardFields, push_folder
+print(push_folder(sys.argv[1], "me/coded", fields=CardFields(license="mit"), with_code=True).oid)
+"""
+    commit = run(code, tiny_folders["retriever"]).split()[-1]
+    save_file(join_trunk_rows(trunk_rows()), tmp_path / "inputs.safetensors")
+    program = PROGRAM.replace("trust_remote_code=True", f"trust_remote_code=True, revision={commit!r}", 3)
+    paths = [tmp_path / "inputs.safetensors", tmp_path / "result.safetensors", tmp_path / "again"]
+    run_bare(program, "me/coded", *paths, "me/copied")
+    online = load_file(tmp_path / "result.safetensors")["result"]
+    calls = len(hub.log)
+    run_bare(program, "me/coded", *paths, HF_HUB_OFFLINE="1")
+    assert torch.equal(load_file(tmp_path / "result.safetensors")["result"], online)
+    assert len(hub.log) == calls
+    copied = hub.files("me/copied")
+    assert {name for name in hub.files("me/coded") if name.endswith(".py")} <= set(copied)
+    assert copied["model.safetensors"] == hub.files("me/coded")["model.safetensors"]
 
 
 @pytest.mark.parametrize("part", PARTS)

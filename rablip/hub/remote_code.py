@@ -10,8 +10,9 @@ import importlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
-__all__ = ["export_remote_code"]
+__all__ = ["export_remote_code", "flatten_code", "without_code"]
 
 _GENERATOR = "modeling_rablip_generator.RablipForConditionalGeneration"
 # model_type -> Auto class -> file and class, as transformers' `auto_map` wants them
@@ -58,23 +59,37 @@ def export_remote_code(folder: str | Path) -> list[Path]:
         [PosixPath('my_model/generator/batching_rablip.py'), ...]
     """
     root = Path(folder)
-    config = root / "config.json"
+    written = flatten_code(root)
+    for name, text in written.items():
+        (root / name).write_text(text, encoding="utf-8")
+    return [root / name for name in sorted(written) if name.endswith(".py")]
+
+
+def flatten_code(folder: Path) -> dict[str, str]:
+    """The files of `export_remote_code` with their content, by name; nothing is written."""
+    config = folder / "config.json"
     if not config.is_file():
-        raise FileNotFoundError(f"{root} holds no model: there is no {config.name}. Give the folder of one model.")
+        raise FileNotFoundError(f"{folder} holds no model: there is no {config.name}. Give the folder of one model.")
     model_type = json.loads(config.read_text(encoding="utf-8")).get("model_type")
     if model_type not in _AUTO_MAPS:
-        raise ValueError(f"{root} holds a model of type {model_type!r}, whose code is not rablip's to export.")
+        raise ValueError(f"{folder} holds a model of type {model_type!r}, whose code is not rablip's to export.")
     auto_map = _AUTO_MAPS[model_type]
-    files = []
-    for name, source in sorted(_collect({reference.split(".")[0] for reference in auto_map.values()}).items()):
-        path = root / f"{name}.py"
-        path.write_text(_RELATIVE.sub(r"\1.\2\3", source), encoding="utf-8")
-        files.append(path)
-    _write_auto_map(config, auto_map)
-    processor = root / "processor_config.json"
+    modules = _collect({reference.split(".")[0] for reference in auto_map.values()})
+    files = {f"{name}.py": _RELATIVE.sub(r"\1.\2\3", source) for name, source in modules.items()}
+    files[config.name] = _map_classes(config, auto_map)
+    processor = folder / "processor_config.json"
     if processor.is_file():
-        _write_auto_map(processor, {"AutoProcessor": auto_map["AutoProcessor"]})
+        files[processor.name] = _map_classes(processor, {"AutoProcessor": auto_map["AutoProcessor"]})
     return files
+
+
+def without_code(path: Path) -> str | None:
+    """A configuration's text without its references to code, or None where it has none."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if "auto_map" not in values:
+        return None
+    del values["auto_map"]
+    return _dump(values)
 
 
 def _collect(names: set[str]) -> dict[str, str]:
@@ -91,13 +106,16 @@ def _collect(names: set[str]) -> dict[str, str]:
 
 def _read_module(name: str) -> str:
     for room in _ROOMS:
-        package = importlib.import_module(f".{room}", __package__)
+        package = importlib.import_module(f"..{room}", __package__)
         path = Path(str(package.__file__)).parent / f"{name}.py"
         if path.is_file():
             return path.read_text(encoding="utf-8")
     raise LookupError(f"{name}.py is in none of {', '.join(_ROOMS)}")
 
 
-def _write_auto_map(path: Path, auto_map: dict[str, str]) -> None:
-    values = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**values, "auto_map": auto_map}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+def _map_classes(path: Path, auto_map: dict[str, str]) -> str:
+    return _dump({**json.loads(path.read_text(encoding="utf-8")), "auto_map": auto_map})
+
+
+def _dump(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,134 @@
+"""What a folder holds (a model, a bundle, an adapter, an index) and which of its files travel to the Hub."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..answering.loading import find_parts
+from ..index.knowledge_index import KnowledgeIndex
+from ..index.manifest import MANIFEST_NAME
+
+__all__ = ["ADAPTER_NAME", "CARD_NAME", "FolderContents", "read_contents"]
+
+CARD_NAME = "README.md"
+ADAPTER_NAME = "adapter_config.json"
+_PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
+_MODEL_SUFFIXES = (".jinja", ".json", ".model", ".safetensors", ".txt")
+# What a card may show and a license needs, beside the files of a model.
+_CARD_SUFFIXES = (".gif", ".jpeg", ".jpg", ".md", ".png", ".svg", ".webp")
+_CARD_NAMES = ("LICENSE", "NOTICE")
+
+
+@dataclass(frozen=True)
+class FolderContents:
+    """What a folder holds.
+
+    Args:
+        folder: the folder.
+        kind: "retriever", "reranker", "generator", "bundle", "adapter" or "index".
+        parts: the models of a model folder by name; empty for an adapter or an index.
+        files: the files that travel, by their path in the repository; without the card.
+        left_out: the files that do not, by path, with the reason.
+
+    Example:
+        >>> contents = read_contents("examples/checkpoints/rablip-tiny/retriever")  # doctest: +SKIP
+        >>> contents.kind, contents.repo_type  # doctest: +SKIP
+        ('retriever', 'model')
+    """
+
+    folder: Path
+    kind: str
+    parts: dict[str, Path]
+    files: dict[str, Path]
+    left_out: dict[str, str]
+
+    @property
+    def repo_type(self) -> str:
+        """The kind of repository: an index is data."""
+        return "dataset" if self.kind == "index" else "model"
+
+
+def read_contents(folder: str | Path) -> FolderContents:
+    """Look what a folder holds, and sort its files into those that travel and those that stay, each with the reason.
+
+    Args:
+        folder: one model, a bundle of models, an adapter, or an index.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no weights in safetensors in it.
+        ValueError: it holds nothing of rablip, or its index lies in parts elsewhere.
+        IndexCorruptError: a file of the index is missing or altered.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}.")
+    if (root / MANIFEST_NAME).is_file():
+        return FolderContents(root, "index", {}, *_sort_index(root))
+    if (root / ADAPTER_NAME).is_file() and not (root / "config.json").is_file():
+        parts: dict[str, Path] = {}
+        kind, homes = "adapter", [root]
+    else:
+        parts = find_parts(root)
+        kind = next(iter(parts)) if (root / "config.json").is_file() else "bundle"
+        homes = list(parts.values())
+    files, left_out = _sort_model(root, homes)
+    for home in homes:
+        if not any(path.parent == home and path.suffix == ".safetensors" for path in files.values()):
+            raise FileNotFoundError(
+                f"{home} has no weights in safetensors, and rablip publishes no others. Load the model and save it "
+                "with save_pretrained."
+            )
+    return FolderContents(root, kind, parts, files, left_out)
+
+
+def _sort_model(root: Path, homes: list[Path]) -> tuple[dict[str, Path], dict[str, str]]:
+    files: dict[str, Path] = {}
+    left_out: dict[str, str] = {}
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        name = path.relative_to(root)
+        reason = _reason_to_stay(root, name, homes)
+        if reason:
+            left_out[name.as_posix()] = reason
+        elif name.as_posix() != CARD_NAME:
+            files[name.as_posix()] = path
+    return files, left_out
+
+
+def _reason_to_stay(root: Path, name: Path, homes: list[Path]) -> str | None:
+    if any(part.startswith(".") for part in name.parts):
+        return "hidden"
+    if name.suffix in _PICKLES:
+        return "a pickle can run code when it is read"
+    if name.suffix == ".py":
+        return "code travels only when it is asked for"
+    folder = root / name.parent
+    # The folders of the models, and those of their tokenizers directly below.
+    if folder != root and folder not in homes and folder.parent not in homes:
+        return "not a folder of the model"
+    if folder not in homes and any((folder / other).is_file() for other in ("config.json", ADAPTER_NAME)):
+        return "another model"
+    if name.suffix in _MODEL_SUFFIXES or name.suffix in _CARD_SUFFIXES or name.name in _CARD_NAMES:
+        return None
+    return "not a file of a model"
+
+
+def _sort_index(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    manifest = KnowledgeIndex.load(root).manifest
+    if manifest.items_folder is None:
+        raise ValueError(
+            f"The index {root} has its knowledge items elsewhere, so whoever loads it would find ids without items. "
+            "Build it with build_index, which keeps them together."
+        )
+    state: dict[str, Any] = json.loads((root / manifest.items_folder / "knowledge_base.json").read_text("utf-8"))
+    if state.get("images") == "reference":
+        raise ValueError(
+            f"The index {root} keeps paths of pictures on this machine ({state.get('root')}), which nobody else has. "
+            'Build it with images="embed".'
+        )
+    named = {MANIFEST_NAME, *manifest.files}
+    paths = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
+    left_out = {name: "not named by the manifest" for name in paths if name not in named and name != CARD_NAME}
+    return {name: path for name, path in paths.items() if name in named}, left_out
