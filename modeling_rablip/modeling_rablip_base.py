@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,8 @@ class RablipPreTrainedModel(PreTrainedModel):
     main_input_name = "input_ids"
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
+    # What stays in full precision where the rest is loaded in 8 or 4 bits; None where nothing would be left.
+    full_precision_modules: tuple[str, ...] | None = None
     # `rablip` sets `rablip.hub.push_model` here; a model file itself reaches nothing above it.
     pusher: Callable[..., Any] | None = None
     _supports_sdpa = True
@@ -97,14 +100,15 @@ class RablipPreTrainedModel(PreTrainedModel):
 
         Args:
             pretrained_model_name_or_path: local folder or Hub id of a checkpoint in safetensors.
-            model_args, kwargs: as in `PreTrainedModel.from_pretrained` (`dtype` is "auto" unless given).
+            model_args, kwargs: as in `PreTrainedModel.from_pretrained` (`dtype` is "auto" unless given; a
+                `quantization_config` concerns the language model only).
 
         Returns:
             The model in evaluation mode (with loading information when `output_loading_info=True`).
 
         Raises:
             ValueError: weights are missing, unexpected or of another shape. To start from another class's checkpoint,
-                build the model and call `load_trunk`.
+                build the model and call `load_trunk`. Or there is nothing to quantise.
             OSError: there is no safetensors file, or it is truncated or damaged.
         """
         return cls._load_whole(pretrained_model_name_or_path, *model_args, **kwargs)
@@ -122,6 +126,8 @@ class RablipPreTrainedModel(PreTrainedModel):
         wants_info = kwargs.pop("output_loading_info", False)
         kwargs.setdefault("use_safetensors", True)
         kwargs.setdefault("dtype", "auto")
+        if kwargs.get("quantization_config") is not None:
+            kwargs["quantization_config"] = cls._spare_full_precision(kwargs["quantization_config"])
         # Mismatched shapes are reported with the other faults below instead of in a log line.
         kwargs["ignore_mismatched_sizes"] = True
         try:
@@ -179,6 +185,24 @@ class RablipPreTrainedModel(PreTrainedModel):
         """
         kwargs.setdefault("save_original_format", False)
         super().save_pretrained(save_directory, **kwargs)
+
+    @classmethod
+    def _spare_full_precision(cls, config: Any) -> Any:
+        """A copy of a quantisation's configuration that leaves out what is to stay in full precision."""
+        if cls.full_precision_modules is None:
+            raise ValueError(
+                f"{cls.__name__} has no language model, and its vision tower and Q-Former stay in full precision: "
+                "there is nothing to quantise. Leave out `quantization_config`, or load it with dtype=torch.bfloat16."
+            )
+        config = copy.deepcopy(config)
+        field = "llm_int8_skip_modules" if hasattr(config, "llm_int8_skip_modules") else "modules_to_not_convert"
+        if not hasattr(config, field):
+            raise TypeError(
+                f"Got a `quantization_config` of type {type(config).__name__}, which cannot leave modules out. Give a "
+                "BitsAndBytesConfig, or another one with `modules_to_not_convert`."
+            )
+        setattr(config, field, [*(getattr(config, field) or ()), *cls.full_precision_modules])
+        return config
 
     @classmethod
     def _convert(

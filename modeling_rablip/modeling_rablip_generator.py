@@ -108,7 +108,19 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
     """
 
     config_class = RablipConfig
-    _keep_in_fp32_modules = ["wo"]
+    full_precision_modules = (
+        "vision_model",
+        "qformer",
+        "query_tokens",
+        "image_slots",
+        "fusion",
+        "language_projection",
+        "relevance_head",
+        "segment_pooler",
+        "matching_projection",
+        "matching_head",
+        "lm_head",
+    )
 
     def __init__(self, config: RablipConfig) -> None:
         super().__init__(config)
