@@ -59,7 +59,7 @@ def find_retriever(model: str | Path, *, revision: str | None = None) -> Retriev
         ...
         FileNotFoundError: There is no model folder examples/no-such-folder/here. Give a folder, or the name of a ...
     """
-    root, commit = fetch_model(model, revision=revision)
+    root, commit = fetch_model(model, without=("generator", "reranker"), revision=revision)
     model_id = str(root.resolve()) if commit is None else str(model)
     for subfolder in (None, _SUBFOLDER):
         folder = root if subfolder is None else root / subfolder

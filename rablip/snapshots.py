@@ -31,11 +31,12 @@ def is_hub_name(name: str | Path) -> bool:
     return not isinstance(name, Path) and name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
-def fetch_model(model: str | Path, **hub: Any) -> Snapshot:
+def fetch_model(model: str | Path, *, without: tuple[str, ...] = (), **hub: Any) -> Snapshot:
     """The folder of a model; one that is on the Hub is downloaded.
 
     Args:
         model: a local folder, or a name on the Hub.
+        without: folders of a bundle that are not wanted, and so not downloaded.
         hub: `revision`, `token`, `cache_dir`, `local_files_only`.
 
     Raises:
@@ -45,7 +46,8 @@ def fetch_model(model: str | Path, **hub: Any) -> Snapshot:
         return Snapshot(Path(model), None)
     if not is_hub_name(model):
         raise FileNotFoundError(f"There is no model folder {model}. Give a folder, or the name of a model on the Hub.")
-    return _download(str(model), "model", list(_MODEL_FILES), **hub)
+    ignored = [f"{folder}/*" for folder in without]
+    return _download(str(model), "model", list(_MODEL_FILES), ignore_patterns=ignored, **hub)
 
 
 def fetch_index(index: str | Path, *, revision: str | None = None, **hub: Any) -> Snapshot:

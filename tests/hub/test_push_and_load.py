@@ -128,14 +128,15 @@ for name, kind in (("me/retriever", "Retriever"), ("me/reranker", "Reranker"), (
         with torch.no_grad():
             save_file({"x": model(**load_file("rows.safetensors")).question_embeds}, "by_name.safetensors")
 assert type(AutoModelForImageTextToText.from_pretrained("me/generator")) is rablip.RablipForConditionalGeneration
+from rablip.retriever_source import find_retriever, fingerprint_model
+place = find_retriever("me/bundle", revision=commits["me/bundle"])
+assert (place.revision, place.subfolder) == (commits["me/bundle"], "retriever")
+assert not (place.folder.parent / "generator").exists(), "a retriever does not need a generator's gigabytes"
+print(fingerprint_model(place))
 for part, part_class in (("retriever", rablip.RablipRetriever), ("generator", rablip.RablipForConditionalGeneration)):
     assert type(AutoModel.from_pretrained("me/bundle", subfolder=part)) is part_class
     AutoProcessor.from_pretrained("me/bundle", subfolder=part)
 
-from rablip.retriever_source import find_retriever, fingerprint_model
-place = find_retriever("me/bundle", revision=commits["me/bundle"])
-assert (place.revision, place.subfolder) == (commits["me/bundle"], "retriever")
-print(fingerprint_model(place))
 for wrong in ({"revision": "0" * 40}, {"revision": "no-such-branch"}):
     try:
         rablip.RablipAnswerer.from_pretrained("me/bundle", **wrong)
