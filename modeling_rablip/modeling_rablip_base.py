@@ -158,7 +158,13 @@ class RablipPreTrainedModel(PreTrainedModel):
         """
         info = super().load_adapter(peft_model_id, *args, **kwargs)
         faults = {name: sorted(map(str, getattr(info, f"{name}_keys", None) or ())) for name in _KEY_FAULTS}
-        _raise_for_keys(f"{peft_model_id} is no complete adapter of this model", faults, "Train or download it again.")
+        advice = "Train or download it again."
+        if any(".modules_to_save." in key for key in faults["missing"]) and faults["unexpected"]:
+            advice = (
+                "Where these are parts that the adapter holds whole, transformers is older than 5.18 and cannot load "
+                "it so: update it, or use `rablip.training.load_adapter` or `merge_adapter`."
+            )
+        _raise_for_keys(f"{peft_model_id} is no complete adapter of this model", faults, advice)
         return info
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, BatchFeature
+from transformers import AutoTokenizer, BatchFeature, PreTrainedConfig
 from transformers.processing_utils import ProcessorMixin
 
 from .batching_rablip import Picture
@@ -33,7 +33,10 @@ class RablipProcessorMixin(ProcessorMixin):
             )
         folder = f"{subfolder}/{sub_processor_type}" if subfolder else sub_processor_type
         try:
-            return AutoTokenizer.from_pretrained(pretrained_model_name_or_path, subfolder=folder, **kwargs)
+            # A tokenizer's sub-folder has no config.json; looking for it would fail offline (transformers 5.17).
+            return AutoTokenizer.from_pretrained(
+                pretrained_model_name_or_path, subfolder=folder, config=PreTrainedConfig(), **kwargs
+            )
         except (OSError, ValueError) as error:
             raise OSError(
                 f"{pretrained_model_name_or_path} has no usable tokenizer in its sub-folder {folder!r}, which "

@@ -38,6 +38,8 @@ def describe_bad_input(error: BaseException) -> str | None:
         text = f"{error}. `rablip env` shows what is installed and what is broken"
     elif type(error).__name__ == "SafetensorError":
         text = f"the weights file is damaged or incomplete: {error}. Download or copy the model again"
+    elif type(error).__module__.split(".")[0] in ("httpx", "httpx2"):  # whichever huggingface_hub speaks by
+        text = f"the Hub cannot be reached ({type(error).__name__}: {error})"
     else:
         return None
     line = " ".join(text.split())

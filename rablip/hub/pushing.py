@@ -8,12 +8,13 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, hf_hub_download
 from huggingface_hub.repocard import RepoCard
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import get_session, hf_raise_for_status, validate_repo_id
 
 from ..index.manifest import MANIFEST_NAME, IndexManifest
 from ..retriever_source import find_retriever, fingerprint_model
@@ -207,7 +208,7 @@ def push(
     """
     api = HfApi(token=token)
     where: Any = {"repo_id": plan.repo_id, "repo_type": plan.repo_type}
-    plan.render_card().validate(plan.repo_type)
+    _validate(plan.render_card(), plan.repo_type, api.endpoint)
     api.create_repo(**where, private=private, exist_ok=True)
     if revision is not None and not create_pr:
         api.create_branch(**where, branch=revision, exist_ok=True)
@@ -233,6 +234,15 @@ def push(
         create_pr=create_pr,
         parent_commit=parent,
     )
+
+
+def _validate(card: RepoCard, repo_type: str, endpoint: str) -> None:
+    """Ask the Hub whether it takes a card; the card's own `validate` asks huggingface.co in huggingface_hub 1."""
+    content = {"repoType": repo_type, "content": str(card)}
+    response = get_session().post(f"{endpoint}/api/validate-yaml", json=content, headers={"Accept": "text/plain"})
+    if response.status_code == HTTPStatus.BAD_REQUEST:
+        raise ValueError(f"The Hub does not take the card's metadata: {response.text}")
+    hf_raise_for_status(response)
 
 
 def _find_stale(plan: PushPlan, there: set[str]) -> list[str]:

@@ -234,3 +234,11 @@ def test_what_is_refused(place: Path, commits: dict[str, str], hub: HubStandIn, 
     for message, (code, output, errors) in zip(refused, results, strict=True):
         assert code == 2 and message in " ".join((output + errors).split()), (message, output, errors)
     assert ("model", "me/other") not in hub.repositories, "nothing is made before everything is checked"
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(place: Path, run: Callable[..., str]) -> None:
+    away = "import os\nos.environ['HF_ENDPOINT'] = 'http://127.0.0.1:9'\n"
+    search = ["search", "mill?", "--model", "me/nothing", "--index", "index"]
+    run(away + PUSH, json.dumps([["push", "bundle", "me/other"], search]), cwd=place)
+    for code, _, errors in json.loads((place / "pushed.json").read_text()):
+        assert code == 2 and errors.startswith("rablip: error: ") and errors.count("\n") == 1, errors

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from peft import PeftModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -22,6 +24,8 @@ from rablip.training import add_lora, load_adapter, merge_adapter
 # peft asks for what transformers calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
+# transformers 5.17 loads no adapter that holds whole parts; rablip's own functions do.
+LOADS_WHOLE_PARTS = Version(transformers.__version__) >= Version("5.18")
 LORA = "base_model.model.language_model.decoder.block.0.layer.0.SelfAttention.k.lora_A.weight"
 WHOLE = "base_model.model.query_tokens.weight"
 
@@ -74,12 +78,13 @@ def test_on_differs_from_off_and_a_reload_is_bit_equal(adapters: Path, rows: dic
     reloaded.save_pretrained(adapters / "again")
     again = load_file(adapters / "again" / "adapter_model.safetensors")
     assert again.keys() == saved.keys() and all(torch.equal(again[key], saved[key]) for key in saved)
-    for other in (
-        AutoModel.from_pretrained(adapters / "adapter"),
-        RablipForConditionalGeneration.from_pretrained(adapters / "adapter"),
-        load_adapter(load_base(adapters), adapters / "again"),
-    ):
-        assert torch.equal(logits(other.eval(), rows), on)
+    assert torch.equal(logits(load_adapter(load_base(adapters), adapters / "again"), rows), on)
+    for loader in (AutoModel, RablipForConditionalGeneration):
+        if LOADS_WHOLE_PARTS:
+            assert torch.equal(logits(loader.from_pretrained(adapters / "adapter").eval(), rows), on)
+            continue
+        with pytest.raises(ValueError, match="older than 5.18"):
+            loader.from_pretrained(adapters / "adapter")
 
 
 def test_training_goes_on_only_where_it_is_asked_for(adapters: Path) -> None:
@@ -113,6 +118,8 @@ def test_missing_and_strange_keys_are_errors(
         "AutoModel": lambda: AutoModel.from_pretrained(broken),
         "merge_adapter": lambda: merge_adapter(broken),
     }
+    if not LOADS_WHOLE_PARTS and way not in ("load_adapter", "merge_adapter"):
+        named = "missing"
     with pytest.raises(ValueError, match=named):
         ways[way]()
 
