@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rablip.hub import make_card, read_contents
-from rablip.hub.cards import update_card
+from rablip.hub import make_card, read_contents, update_card
 from rablip.hub.figures import describe_run, render_figures
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cards import CardFields, make_card, write_card
+    from .card_updates import CardFields, own_text, update_card
+    from .cards import make_card, write_card
     from .contents import FolderContents, read_contents
     from .pushing import PushPlan, plan_push, push, push_folder, push_model
     from .remote_code import export_remote_code
@@ -17,25 +18,29 @@ __all__ = [
     "PushPlan",
     "export_remote_code",
     "make_card",
+    "own_text",
     "plan_push",
     "push",
     "push_folder",
     "push_model",
     "read_contents",
+    "update_card",
     "write_card",
 ]
 
 _HOME = {
-    "CardFields": "cards",
+    "CardFields": "card_updates",
     "FolderContents": "contents",
     "PushPlan": "pushing",
     "export_remote_code": "remote_code",
     "make_card": "cards",
+    "own_text": "card_updates",
     "plan_push": "pushing",
     "push": "pushing",
     "push_folder": "pushing",
     "push_model": "pushing",
     "read_contents": "contents",
+    "update_card": "card_updates",
     "write_card": "cards",
 }
 

@@ -13,8 +13,9 @@ from ..evaluation.table import answer_rows, retrieval_rows, trust_rows
 from ..index.fingerprint import fingerprint_folder
 from .contents import FolderContents
 
-__all__ = ["describe_run", "eval_results", "read_results", "render_figures"]
+__all__ = ["DATASET_TYPE", "describe_run", "eval_results", "read_results", "render_figures"]
 
+DATASET_TYPE = "rablip-world"  # by which a card's figures are known as ours
 _NAME = "results.json"
 _RECALL_GROUPS = ("overall", "text", "image", "image_text", "visual_only")
 # Which sections of a report say something of which kind of folder.
@@ -93,7 +94,7 @@ def eval_results(report: Mapping[str, Any], kind: str, *, task_type: str) -> lis
     return [
         EvalResult(
             task_type=task_type,
-            dataset_type="rablip-world",
+            dataset_type=DATASET_TYPE,
             dataset_name=f"rablip world ({describe_run(report).replace('`', '')})",
             dataset_split=report["split"],
             dataset_revision=report["world_version"],

@@ -19,7 +19,8 @@ from huggingface_hub.utils import get_session, hf_raise_for_status, validate_rep
 from ..index.manifest import MANIFEST_NAME, IndexManifest
 from ..retriever_source import find_retriever, fingerprint_model
 from ..snapshots import is_hub_name
-from .cards import UNKNOWN_LICENSE, CardFields, make_card, own_text, update_card
+from .card_updates import UNKNOWN_LICENSE, CardFields, own_text, update_card
+from .cards import make_card
 from .contents import ADAPTER_NAME, CARD_NAME, FolderContents, read_contents
 from .remote_code import flatten_code, without_code
 

@@ -11,8 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
-from rablip.hub import CardFields, make_card, read_contents, write_card
-from rablip.hub.cards import own_text, update_card
+from rablip.hub import CardFields, make_card, own_text, read_contents, update_card, write_card
 from rablip.hub.figures import eval_results, read_results, render_figures
 from tests.world_reports import FIGURE, RECALL, make_report
 
@@ -139,6 +138,58 @@ def test_empty_templates_are_no_text(bundle: Path, caplog: pytest.LogCaptureFixt
     card = update_card(empty, make_card(read_contents(bundle / "retriever"), "me/model"))
     assert "More Information Needed" not in card.text and card.data.base_model == "a/b"
     assert card.data.license == "unknown"
+
+
+@pytest.mark.parametrize("line", ["- **Developed by:** me", "My own sentence."])
+def test_a_template_with_one_line_filled_in_is_text(line: str, bundle: Path) -> None:
+    empty = str(ModelCard.from_template(ModelCard("---\nlicense: mit\n---\n").data))
+    filled = empty.replace("- **Developed by:** [More Information Needed]", line)
+    assert filled != empty and line in own_text(filled)
+    assert line in update_card(filled, make_card(read_contents(bundle / "retriever"), "me/model")).text
+
+
+def test_what_transformers_and_peft_write_by_themselves_is_no_text() -> None:
+    sentence = (
+        "This is the model card of a 🤗 transformers model that has been pushed on the Hub. This model card has been "
+        "automatically generated."
+    )
+    data = ModelCard("---\nlicense: mit\n---\n").data
+    card = str(ModelCard.from_template(data, model_description=sentence))
+    assert own_text(card) == ""
+    assert own_text(f"{card}\n### Framework versions\n\n- PEFT 0.21.2") == ""
+
+
+def test_figures_of_weights_that_are_gone_do_not_stay(bundle: Path) -> None:
+    """A card is written again after another training: no figure of the old weights may stand in it."""
+    contents = read_contents(bundle / "retriever")
+    theirs = (
+        make_card(contents, "me/model")
+        .data.eval_results[0]
+        .__class__(task_type="x", dataset_type="theirs", dataset_name="Theirs", metric_type="f1", metric_value=0.9)
+    )
+    old = make_card(contents, "me/model")
+    old.data.eval_results.append(theirs)
+    report = make_report(bundle)
+    report |= {"seed": 8, "world_version": "def"}
+    (bundle / "results.json").write_text(json.dumps(report))
+    other_world = parse(update_card(str(old), make_card(contents, "me/model")))
+    assert {result.dataset_revision for result in other_world.data.eval_results} == {"def", None}
+    (bundle / "results.json").unlink()
+    unmeasured = parse(update_card(str(old), make_card(contents, "me/model")))
+    assert [result.dataset_type for result in unmeasured.data.eval_results] == ["theirs"]
+    old.data.eval_results.remove(theirs)
+    nothing = parse(update_card(str(old), make_card(contents, "me/model")))
+    assert nothing.data.eval_results is None and "0.500" not in nothing.text
+
+
+def test_a_mark_without_its_end_is_refused(bundle: Path) -> None:
+    """What stands below could be anybody's."""
+    generated = make_card(read_contents(bundle / "retriever"), "me/model")
+    broken = str(generated).replace("<!-- rablip:end -->", "") + "\nMine, below.\n"
+    with pytest.raises(ValueError, match="rablip:end"):
+        update_card(broken, generated)
+    with pytest.raises(ValueError, match="rablip:end"):
+        own_text(broken)
 
 
 def test_metadata_that_are_none_are_refused(bundle: Path) -> None:
