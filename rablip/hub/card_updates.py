@@ -18,6 +18,7 @@ UNKNOWN_LICENSE = "unknown"
 _MARK = "<!-- rablip:begin"
 _BEGIN = f"{_MARK} (written by rablip, which writes it again; what stands outside of these marks is yours) -->"
 _END = "<!-- rablip:end -->"
+_TITLE = re.compile(r"# [\w.-]+")  # alone above a generated section it is of the repository's name, and generated too
 _UNITED = ("datasets", "metrics", "tags", "task_categories")
 # What peft and transformers add to the page of empty headings that huggingface_hub gives them.
 _ADDED_BY_PROGRAMS = re.compile(
@@ -33,6 +34,7 @@ class CardFields:
         license: a license id of the Hub, such as "apache-2.0".
         base_model: the Hub id of what the model was made of; of an adapter's base; of an index's retriever.
         datasets: Hub ids of the data it was trained on.
+        tags: by which it is found on the Hub, beside those that every card of rablip has.
         results: a report of `rablip eval world --json`; by default the `results.json` of the folder or its bundle.
 
     Example:
@@ -43,6 +45,7 @@ class CardFields:
     license: str | None = None
     base_model: str | None = None
     datasets: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     results: str | Path | None = None
 
 
@@ -57,7 +60,7 @@ def mark_section(body: str) -> str:
 
 
 def own_text(readme: str) -> str:
-    """The user's part of a README.md: what stands outside of the metadata and the generated section.
+    """The user's part of a README.md: what stands outside of the metadata, the generated section and its title.
 
     Args:
         readme: the text of the file.
@@ -71,7 +74,7 @@ def own_text(readme: str) -> str:
     """
     card = ModelCard(readme, ignore_metadata_errors=True)
     before, section, after = _split(card.text)
-    kept = "" if _is_unfilled(before, card) else before.strip()
+    kept = "" if _is_unfilled(before, card) or (section and _TITLE.fullmatch(before.strip())) else before.strip()
     return f"{kept}\n{after.strip()}".strip() if section else kept
 
 
@@ -93,7 +96,7 @@ def update_card(existing: str | None, generated: RepoCard, fields: CardFields | 
     if existing is not None:
         before, section, after = _split(card.text)
         new = _split(generated.text)[1]
-        if _is_unfilled(before, card):
+        if _is_unfilled(before, card) or (section and _TITLE.fullmatch(before.strip())):
             before = _split(generated.text)[0]
         card.text = f"{before}{new}{after}" if section else f"{before.rstrip()}\n\n{new}\n"
         _join_data(card.data, generated.data, fields or CardFields())

@@ -85,7 +85,7 @@ def _model_data(kind: str, repo_id: str, fields: CardFields, report: Mapping[str
     return ModelCardData(
         library_name="peft" if kind == "adapter" else "rablip",
         pipeline_tag=tag,
-        tags=[*_TAGS, kind],
+        tags=[*_TAGS, kind, *fields.tags],
         license=fields.license,
         base_model=fields.base_model,
         datasets=list(fields.datasets) or None,
@@ -103,7 +103,7 @@ def _index_data(facts: Mapping[str, Any], repo_id: str, fields: CardFields) -> D
         task_categories=["visual-question-answering", "question-answering"],
         size_categories=[facts["size_category"]],
         source_datasets=list(fields.datasets) or None,
-        tags=[*_TAGS, "index"],
+        tags=[*_TAGS, "index", *fields.tags],
         base_model=fields.base_model or facts["manifest"].model_id,
     )
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -67,14 +67,12 @@ class PushPlan:
         """
         here = None if self.readme is None else own_text(self.readme)
         there = None if on_hub is None else own_text(on_hub)
-        titles = ("", own_text(str(self.card)))
-        if here not in (None, *titles) and there not in (None, *titles) and here != there:
+        if here and there and here != there:
             raise ValueError(
                 f"The README.md here and the one of {self.repo_id} have different texts of their own, and one would "
                 "be lost. Make them equal, or delete README.md here to keep the one on the Hub."
             )
-        keeps_hub = on_hub is not None and (here is None or here in titles)
-        return update_card(on_hub if keeps_hub else self.readme, self.card, self.fields)
+        return update_card(on_hub if on_hub is not None and not here else self.readme, self.card, self.fields)
 
     def sizes(self) -> dict[str, int]:
         """Bytes of every file by its path in the repository, the card among them."""
@@ -183,6 +181,7 @@ def push(
     private: bool | None = None,
     revision: str | None = None,
     commit_message: str | None = None,
+    commit_description: str | None = None,
     create_pr: bool = False,
     token: str | bool | None = None,
 ) -> CommitInfo:
@@ -197,6 +196,7 @@ def push(
         private: whether a new repository is private; None for the owner's default.
         revision: the branch; made where there is none. None for "main".
         commit_message: None for "Upload <kind>".
+        commit_description: what the commit says below its message.
         create_pr: whether the commit becomes a pull request.
         token: of the Hub; None for the one of `hf auth login`.
 
@@ -231,6 +231,7 @@ def push(
         **where,
         operations=operations,
         commit_message=commit_message or f"Upload {plan.kind}",
+        commit_description=commit_description,
         revision=revision,
         create_pr=create_pr,
         parent_commit=parent,
@@ -284,20 +285,28 @@ def push_model(
     processor: Any = None,
     fields: CardFields | None = None,
     with_code: bool = False,
+    tags: Sequence[str] = (),
     max_shard_size: int | str = "50GB",
+    token: str | bool | None = None,
     **kwargs: Any,
 ) -> CommitInfo:
     """Push a loaded model, with its processor where that is given; what `model.push_to_hub` does.
 
     Args:
         model: a retriever, re-ranker or generator.
-        repo_id, fields, with_code: as in `plan_push`.
+        repo_id: `owner/name`, or the name of a repository of the token's owner.
+        fields, with_code: as in `plan_push`.
         processor: its processor; where it is None, one that is on the Hub already stays there.
+        tags: as in `CardFields`.
         max_shard_size: of a weights file.
-        kwargs: as in `push`.
+        token, kwargs: as in `push`.
     """
+    if "/" not in repo_id:
+        repo_id = f"{HfApi(token=token).whoami()['name']}/{repo_id}"
+    fields = fields or CardFields()
+    fields = dataclasses.replace(fields, tags=(*fields.tags, *(tags or ())))
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder, max_shard_size=max_shard_size)
         if processor is not None:
             processor.save_pretrained(folder)
-        return push_folder(folder, repo_id, fields=fields, with_code=with_code, **kwargs)
+        return push_folder(folder, repo_id, fields=fields, with_code=with_code, token=token, **kwargs)

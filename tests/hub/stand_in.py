@@ -134,6 +134,8 @@ class HubStandIn:
     def _route(self, method: str, path: str, query: Any, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
         if path == "/api/validate-yaml":
             return self._validate(json.loads(body)["content"])
+        if path == "/api/whoami-v2":
+            return 200, {"type": "user", "name": "me", "orgs": []}
         if path == "/api/repos/create":
             return self._create(json.loads(body))
         if match := re.fullmatch(r"/large/([0-9a-f]{64})", path):

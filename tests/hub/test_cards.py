@@ -107,6 +107,15 @@ def test_own_text_survives_every_update(bundle: Path) -> None:
     assert readme.read_text() == twice
 
 
+def test_a_generated_title_is_nobodys_text(bundle: Path) -> None:
+    contents = read_contents(bundle / "retriever")
+    first, second = (make_card(contents, name) for name in ("me/first", "me/second"))
+    assert own_text(str(first)) == ""
+    renamed = update_card(str(first), second).text
+    assert "# second" in renamed and "first" not in renamed
+    assert own_text("# first") == "# first", "without a generated section somebody wrote it"
+
+
 def test_what_is_given_now_replaces_what_was_written(bundle: Path) -> None:
     generated = make_card(read_contents(bundle / "retriever"), "me/model", CardFields(license="apache-2.0"))
     existing = "---\nlicense: mit\nbase_model: a/b\n---\nmine\n"

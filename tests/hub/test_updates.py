@@ -37,6 +37,9 @@ model.push_to_hub("me/loaded", processor=processor, fields=fields)
 commit = model.push_to_hub("me/loaded", fields=fields, commit_message="weights again")
 RablipRetrieverProcessor.from_pretrained("me/loaded", revision=commit.oid)
 processor.push_to_hub("me/loaded")
+# As transformers' own method is called: the owner is the token's, and its other arguments serve.
+model.push_to_hub("plain", commit_message="m", commit_description="d", tags=["mine"], max_shard_size="1GB")
+model.save_pretrained("also", push_to_hub=True, repo_id="me/saved")
 
 # A branch, and a pull request.
 push_folder(folder, "me/branched", fields=fields)
@@ -74,6 +77,12 @@ def test_a_loaded_model_is_pushed_with_its_card(printed: dict[str, str], hub: Hu
     assert b"# loaded" in files["README.md"] and b"license: mit" in files["README.md"]
     assert files["README.md"].count(b"rablip:begin") == 1
     assert not any(name.endswith(".py") for name in files)
+
+
+def test_called_as_transformers_own(printed: dict[str, str], hub: HubStandIn) -> None:
+    assert {"model.safetensors", "README.md"} <= set(hub.files("me/plain"))
+    assert b"- mine" in hub.files("me/plain")["README.md"]
+    assert "model.safetensors" in hub.files("me/saved")
 
 
 def test_branches_and_pull_requests(printed: dict[str, str], hub: HubStandIn) -> None:
