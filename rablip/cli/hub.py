@@ -40,16 +40,19 @@ def push(
 
     The token is that of `hf auth login` or HF_TOKEN.
     """
-    from ..hub import CardFields, plan_push
+    from ..hub import CardFields, list_gaps, plan_push
     from ..hub import push as send
 
     with one_json_object(as_json) as write:
         fields = CardFields(license=license, base_model=base_model, datasets=tuple(dataset or ()), results=results)
         plan = plan_push(folder, repo, fields=fields, with_code=with_code)
         values = {"repo": plan.repo_id, "repo_type": plan.repo_type, "kind": plan.kind, "dry_run": dry_run}
-        values |= {"files": plan.sizes(), "left_out": dict(plan.left_out)}
+        gaps = list_gaps(plan.render_card())
+        values |= {"files": plan.sizes(), "left_out": dict(plan.left_out), "gaps": gaps}
         if not as_json:
             _show(plan, dry_run)
+            for gap in gaps if dry_run else ():
+                typer.echo(gap)
         if not dry_run:
             commit = send(
                 plan,

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .card_updates import CardFields, own_text, update_card
+    from .card_updates import CardFields, list_gaps, own_text, update_card
     from .cards import make_card, write_card
     from .contents import FolderContents, read_contents
     from .pushing import PushPlan, plan_push, push, push_folder, push_model
@@ -17,6 +17,7 @@ __all__ = [
     "FolderContents",
     "PushPlan",
     "export_remote_code",
+    "list_gaps",
     "make_card",
     "own_text",
     "plan_push",
@@ -33,6 +34,7 @@ _HOME = {
     "FolderContents": "contents",
     "PushPlan": "pushing",
     "export_remote_code": "remote_code",
+    "list_gaps": "card_updates",
     "make_card": "cards",
     "own_text": "card_updates",
     "plan_push": "pushing",

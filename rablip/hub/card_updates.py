@@ -12,7 +12,7 @@ from huggingface_hub.repocard import RepoCard
 
 from .figures import DATASET_TYPE
 
-__all__ = ["UNKNOWN_LICENSE", "CardFields", "mark_section", "own_text", "update_card"]
+__all__ = ["UNKNOWN_LICENSE", "CardFields", "list_gaps", "mark_section", "own_text", "update_card"]
 
 UNKNOWN_LICENSE = "unknown"
 _MARK = "<!-- rablip:begin"
@@ -102,6 +102,20 @@ def update_card(existing: str | None, generated: RepoCard, fields: CardFields | 
         _join_data(card.data, generated.data, fields or CardFields())
     card.data["license"] = card.data.get("license") or UNKNOWN_LICENSE
     return card
+
+
+def list_gaps(card: RepoCard) -> list[str]:
+    """What only a person can add to a card, as sentences for that person; empty where nothing is missing.
+
+    Args:
+        card: as `update_card` gives it.
+    """
+    gaps = []
+    if card.data.get("license") == UNKNOWN_LICENSE:
+        gaps.append(f'The card says license "{UNKNOWN_LICENSE}". Give one: --license.')
+    if not card.data.get("base_model"):
+        gaps.append("The card names no model that this one was made of. Give it, if there is one: --base-model.")
+    return gaps
 
 
 def _split(text: str) -> tuple[str, str, str]:

@@ -19,7 +19,7 @@ from huggingface_hub.utils import get_session, hf_raise_for_status, validate_rep
 from ..index.manifest import MANIFEST_NAME, IndexManifest
 from ..retriever_source import find_retriever, fingerprint_model
 from ..snapshots import is_hub_name
-from .card_updates import UNKNOWN_LICENSE, CardFields, own_text, update_card
+from .card_updates import CardFields, list_gaps, own_text, update_card
 from .cards import make_card
 from .contents import ADAPTER_NAME, CARD_NAME, FolderContents, read_contents
 from .remote_code import flatten_code, without_code
@@ -220,10 +220,8 @@ def push(
         readme = hf_hub_download(**where, filename=CARD_NAME, revision=parent, token=token)
         on_hub = Path(readme).read_text(encoding="utf-8")
     card = plan.render_card(on_hub)
-    if card.data.get("license") == UNKNOWN_LICENSE:
-        logger.warning('The card of %s says license "%s". Give one (--license).', plan.repo_id, UNKNOWN_LICENSE)
-    if not card.data.get("base_model"):
-        logger.warning("The card of %s names no model that it was made of (--base-model).", plan.repo_id)
+    for gap in list_gaps(card):
+        logger.warning("%s: %s", plan.repo_id, gap)
     files = {**plan.files, CARD_NAME: str(card).encode()}
     operations: list[Any] = [CommitOperationDelete(path_in_repo=name) for name in _find_stale(plan, there)]
     operations += [CommitOperationAdd(path_in_repo=name, path_or_fileobj=file) for name, file in files.items()]

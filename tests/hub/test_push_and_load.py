@@ -210,6 +210,8 @@ def test_a_dry_run_lists_the_files_and_sends_nothing(place: Path, hub: HubStandI
     for name in report["files"]:
         assert f"  {name}\n" in shown
     assert "left out  generator/optimizer.pt (a pickle" in shown
+    # The bundle's own README.md has a license.
+    assert report["gaps"] == [shown.splitlines()[-1]] and "--base-model" in report["gaps"][0]
     assert len(hub.log) == calls and ("model", "me/nothing") not in hub.repositories
 
 
