@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..answering.loading import find_parts
+from ..index.fingerprint import CONFIG_FILES
 from ..index.knowledge_index import KnowledgeIndex
 from ..index.manifest import MANIFEST_NAME
 
@@ -16,10 +17,18 @@ __all__ = ["ADAPTER_NAME", "CARD_NAME", "FolderContents", "read_contents"]
 CARD_NAME = "README.md"
 ADAPTER_NAME = "adapter_config.json"
 _PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
-_MODEL_SUFFIXES = (".jinja", ".json", ".model", ".safetensors", ".txt")
-# What a card may show and a license needs, beside the files of a model.
-_CARD_SUFFIXES = (".gif", ".jpeg", ".jpg", ".md", ".png", ".svg", ".webp")
-_CARD_NAMES = ("LICENSE", "NOTICE")
+# By name, since data that lie beside a model must not travel with it.
+_MODEL_FILES = (
+    *sorted(CONFIG_FILES),
+    "adapter_model*.safetensors",
+    "chat_template.jinja",
+    "generation_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+)
+# What a card rests on, may show, and a license needs; in the root only.
+_CARD_FILES = ("results.json", "training.json", "*.gif", "*.jpeg", "*.jpg", "*.md", "*.png", "*.svg", "*.webp")
+_LICENSE_FILES = ("LICENSE*", "NOTICE*")
 
 
 @dataclass(frozen=True)
@@ -105,12 +114,12 @@ def _reason_to_stay(root: Path, name: Path, homes: list[Path]) -> str | None:
     if name.suffix == ".py":
         return "code travels only when it is asked for"
     folder = root / name.parent
-    # The folders of the models, and those of their tokenizers directly below.
-    if folder != root and folder not in homes and folder.parent not in homes:
-        return "not a folder of the model"
-    if folder not in homes and any((folder / other).is_file() for other in ("config.json", ADAPTER_NAME)):
+    if folder not in (root, *homes) and any((folder / other).is_file() for other in ("config.json", ADAPTER_NAME)):
         return "another model"
-    if name.suffix in _MODEL_SUFFIXES or name.suffix in _CARD_SUFFIXES or name.name in _CARD_NAMES:
+    of_tokenizer = folder.parent in homes and (folder / "tokenizer_config.json").is_file()
+    if (folder in homes or of_tokenizer) and any(name.match(pattern) for pattern in _MODEL_FILES):
+        return None
+    if folder == root and any(name.match(pattern) for pattern in (*_CARD_FILES, *_LICENSE_FILES)):
         return None
     return "not a file of a model"
 

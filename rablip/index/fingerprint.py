@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["fingerprint_folder"]
+__all__ = ["CONFIG_FILES", "fingerprint_folder"]
 
-_CONFIG_FILES = frozenset(
+# Every name under which transformers and PEFT save what a model is beside its weights.
+CONFIG_FILES = frozenset(
     {
         "adapter_config.json",
         "added_tokens.json",
@@ -124,7 +125,7 @@ def _config_files(root: Path) -> Iterator[Path]:
     for folder in (root, *(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))):
         # A sub-folder with a config of its own is another model (a trainer's checkpoint), not part of this one.
         if folder == root or not (folder / "config.json").is_file():
-            yield from (path for path in folder.iterdir() if path.name in _CONFIG_FILES and path.is_file())
+            yield from (path for path in folder.iterdir() if path.name in CONFIG_FILES and path.is_file())
 
 
 def _content(file: Path) -> bytes:

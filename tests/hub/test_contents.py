@@ -38,7 +38,8 @@ def test_everything_a_model_needs_travels(retriever: Path) -> None:
 def test_what_stays_is_named_with_its_reason(retriever: Path) -> None:
     for name in (*PICKLES, ".env", "helper.py", "events.out", "README.md", "LICENSE", "shown.png"):
         (retriever / name).write_bytes(b"x")
-    for name in ("runs/log.json", ".git/config.json", "checkpoint-5/config.json", "checkpoint-5/model.safetensors"):
+    nobodys = ("runs/log.json", "data/rows.json", "data/mine.png", "people.json", "people.txt", "features.safetensors")
+    for name in (*nobodys, ".git/config.json", "checkpoint-5/config.json", "checkpoint-5/model.safetensors"):
         (retriever / name).parent.mkdir(exist_ok=True)
         (retriever / name).write_bytes(b"{}")
     contents = read_contents(retriever)
@@ -46,7 +47,7 @@ def test_what_stays_is_named_with_its_reason(retriever: Path) -> None:
     assert "hidden" in contents.left_out[".env"] and "hidden" in contents.left_out[".git/config.json"]
     assert "code" in contents.left_out["helper.py"]
     assert "another model" in contents.left_out["checkpoint-5/model.safetensors"]
-    assert "events.out" in contents.left_out
+    assert {"events.out", *nobodys} <= set(contents.left_out), "somebody's data lies beside the model"
     # The card is made by the push, from what stands in README.md.
     assert "README.md" not in contents.files and {"LICENSE", "shown.png"} <= set(contents.files)
 
