@@ -27,7 +27,7 @@ _MODEL_FILES = (
     "model.safetensors.index.json",
 )
 # What a card rests on, may show, and a license needs; in the root only.
-_CARD_FILES = ("results.json", "training.json", "*.gif", "*.jpeg", "*.jpg", "*.md", "*.png", "*.svg", "*.webp")
+_CARD_FILES = ("results.json", "training.json", "*.gif", "*.jpeg", "*.jpg", "*.png", "*.svg", "*.webp")
 _LICENSE_FILES = ("LICENSE*", "NOTICE*")
 
 
