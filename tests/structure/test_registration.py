@@ -29,6 +29,7 @@ for model_type, (config, model, processor) in names.items():
 assert AutoModelForImageTextToText._model_mapping[rablip.RablipConfig].__name__ == "RablipForConditionalGeneration"
 assert rablip.RablipRetrieverConfig not in AutoModelForImageTextToText._model_mapping
 pickle.loads(pickle.dumps(AutoModel._model_mapping))
+assert all(model.pusher is not None for _, model, _ in names.values()), "models do not know the way to the Hub"
 """
 FIRST_LINES = {
     "rablip first": "import rablip",
