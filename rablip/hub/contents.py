@@ -98,10 +98,12 @@ def _sort_model(root: Path, homes: list[Path]) -> tuple[dict[str, Path], dict[st
     left_out: dict[str, str] = {}
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
         name = path.relative_to(root)
+        if name.as_posix() == CARD_NAME:
+            continue
         reason = _reason_to_stay(root, name, homes)
         if reason:
             left_out[name.as_posix()] = reason
-        elif name.as_posix() != CARD_NAME:
+        else:
             files[name.as_posix()] = path
     return files, left_out
 

@@ -49,7 +49,8 @@ def test_what_stays_is_named_with_its_reason(retriever: Path) -> None:
     assert "another model" in contents.left_out["checkpoint-5/model.safetensors"]
     assert {"events.out", *nobodys} <= set(contents.left_out), "somebody's data lies beside the model"
     # The card is made by the push, from what stands in README.md.
-    assert "README.md" not in contents.files and {"LICENSE", "shown.png"} <= set(contents.files)
+    assert "README.md" not in {*contents.files, *contents.left_out}
+    assert {"LICENSE", "shown.png"} <= set(contents.files)
 
 
 def test_only_safetensors_are_weights(retriever: Path) -> None:
