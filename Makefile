@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAIN := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 STAMP := $(VENV)/.rablip-installed
 PYTEST := $(BIN)/python -m pytest
-CHECKED := rablip configuration processing modeling_rablip examples tests setup.py
+CHECKED := rablip configuration hub_cards processing modeling_rablip examples tests setup.py
 # Versions of transformers that `make test-versions` runs the suite with, beside the one in constraints.txt.
 TRANSFORMERS_VERSIONS ?= 5.17.0 newest
 # What a GPU, the network or a long wait is needed for is never part of `make test`.
