@@ -28,6 +28,18 @@ logger = logging.get_logger(__name__)
 
 # The logit of a candidate slot that holds no candidate: its probability is 0 in every dtype.
 _NO_CANDIDATE_LOGIT = -1e4
+# What is neither vision tower nor language model: RA-BLIP trains it whole, and it is never quantised.
+TRAINED_PARTS = (
+    "query_tokens",
+    "qformer",
+    "image_slots",
+    "fusion",
+    "language_projection",
+    "relevance_head",
+    "segment_pooler",
+    "matching_projection",
+    "matching_head",
+)
 _TRAINING_ONLY_INPUTS = (
     "labels",
     "relevance_labels",
@@ -108,19 +120,7 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
     """
 
     config_class = RablipConfig
-    full_precision_modules = (
-        "vision_model",
-        "qformer",
-        "query_tokens",
-        "image_slots",
-        "fusion",
-        "language_projection",
-        "relevance_head",
-        "segment_pooler",
-        "matching_projection",
-        "matching_head",
-        "lm_head",
-    )
+    full_precision_modules = ("vision_model", *TRAINED_PARTS, "lm_head")
 
     def __init__(self, config: RablipConfig) -> None:
         super().__init__(config)
@@ -580,4 +580,4 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         return torch.sigmoid(logits / self.config.relevance_temperature)
 
 
-__all__ = ["RablipForConditionalGeneration", "RablipOutput"]
+__all__ = ["TRAINED_PARTS", "RablipForConditionalGeneration", "RablipOutput"]
