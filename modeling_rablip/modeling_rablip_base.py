@@ -389,6 +389,9 @@ class RablipPreTrainedModel(PreTrainedModel):
     def load_trunk(self, source: RablipPreTrainedModel) -> list[str]:
         """Warm start: copy every weight that `source` has under the same name and shape.
 
+        A source with fewer image slots fills the first ones of this model; the others keep their own values, which add
+        nothing until they are trained.
+
         Args:
             source: a model of any rablip class.
 
@@ -399,8 +402,11 @@ class RablipPreTrainedModel(PreTrainedModel):
         Raises:
             ValueError: a weight has the same name but another shape.
         """
-        own, given = self.state_dict(), source.state_dict()
+        own, given = self.state_dict(), dict(source.state_dict())
         for name in own.keys() & given.keys():
+            if name.startswith("image_slots.") and given[name].shape[1:] == own[name].shape[1:]:
+                missing = own[name][len(given[name]) :]
+                given[name] = torch.cat([given[name].to(missing), missing])
             if own[name].shape != given[name].shape:
                 raise ValueError(
                     f"`{name}` has shape {tuple(own[name].shape)} here and {tuple(given[name].shape)} in the given "

@@ -26,8 +26,8 @@ class RablipRetrieverOutput(ModelOutput):
         loss (`torch.FloatTensor` of shape `(1,)`, *optional*): contrastive loss, when `return_loss` and knowledge
             items are given.
         scores (`torch.FloatTensor` of shape `(num_questions, num_items)`, *optional*): inner products divided by the
-            learned temperature.
-        question_embeds (`torch.FloatTensor` of shape `(num_questions, embedding_dim)`): L2-normalised.
+            learned temperature, when questions and knowledge items are given.
+        question_embeds (`torch.FloatTensor` of shape `(num_questions, embedding_dim)`, *optional*): L2-normalised.
         knowledge_embeds (`torch.FloatTensor` of shape `(num_items, embedding_dim)`, *optional*): L2-normalised; or
             `(num_items, num_vectors, embedding_dim)`, as `encode_knowledge` gives them.
     """
@@ -64,6 +64,48 @@ def score_largest(question_embeds: torch.Tensor, knowledge_embeds: torch.Tensor)
     scores = torch.einsum("qd,nvd->qnv", question_embeds, knowledge_embeds)
     absent = (knowledge_embeds == 0).all(dim=-1)
     return scores.masked_fill(absent, -torch.inf).amax(dim=-1)
+
+
+def mark_positives(positive_keys: torch.Tensor, knowledge_keys: torch.Tensor) -> torch.Tensor:
+    """Which items answer which question, by what the items hold: a copy under another id is as right as the original.
+
+    Args:
+        positive_keys: (num_questions, max_positives) int64, keys of the ids of each question's right items, filled up
+            with -1; they need not be in the batch.
+        knowledge_keys: (num_items, 2) int64, the key of each item's id and the key of its content, none negative.
+
+    Returns:
+        `torch.BoolTensor` of shape `(num_questions, num_items)`: the item has one of the question's ids, or the
+        content of an item that has.
+
+    Raises:
+        ValueError: the shapes are others.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> items = torch.tensor([[1, 70], [2, 80], [3, 70]])  # the third repeats the first under another id
+    >>> mark_positives(torch.tensor([[1, -1], [2, 9]]), items).tolist()
+    [[True, False, True], [False, True, False]]
+
+    ```
+    """
+    if positive_keys.dim() != 2 or knowledge_keys.dim() != 2 or knowledge_keys.shape[1] != 2:
+        raise ValueError(
+            f"`positive_keys` has shape {tuple(positive_keys.shape)} and `knowledge_keys` "
+            f"{tuple(knowledge_keys.shape)}; expected (num_questions, max_positives) and (num_items, 2), as "
+            "`RetrieverCollator` gives them."
+        )
+    ids, contents = knowledge_keys.unbind(dim=1)
+    named = torch.zeros((len(positive_keys), len(ids)), dtype=torch.bool, device=ids.device)
+    for column in positive_keys.unbind(dim=1):
+        named |= column[:, None] == ids
+    distinct, content_numbers = torch.unique(contents, return_inverse=True)
+    holds = named.new_zeros((len(positive_keys), len(distinct)))
+    questions, items = named.nonzero(as_tuple=True)
+    holds[questions, content_numbers[items]] = True
+    return holds[:, content_numbers]
 
 
 class RablipRetriever(RablipPreTrainedModel):
@@ -240,7 +282,7 @@ class RablipRetriever(RablipPreTrainedModel):
 
     def forward(
         self,
-        input_ids: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         *,
         pixel_values: torch.Tensor | None = None,
@@ -252,30 +294,47 @@ class RablipRetriever(RablipPreTrainedModel):
         knowledge_image_embeds: torch.Tensor | None = None,
         knowledge_image_mask: torch.Tensor | None = None,
         positive_mask: torch.Tensor | None = None,
+        knowledge_keys: torch.Tensor | None = None,
+        positive_keys: torch.Tensor | None = None,
         return_loss: bool = True,
     ) -> RablipRetrieverOutput:
-        """Embed questions and, where given, knowledge items; score them and compute the contrastive loss.
+        """Embed questions, knowledge items or both; both are scored, and the contrastive loss is computed.
 
         Args:
             input_ids, attention_mask, pixel_values, image_embeds, image_mask: the questions, as in
-                `encode_questions`.
+                `encode_questions`; without `input_ids` there are none.
             knowledge_input_ids (`torch.LongTensor` of shape `(num_items, knowledge_seq_len)`, *optional*): items;
                 likewise `knowledge_attention_mask`, `knowledge_pixel_values`, `knowledge_image_embeds`,
                 `knowledge_image_mask`.
             positive_mask (`torch.Tensor` of shape `(num_questions, num_items)`, *optional*): which items answer
-                which question; by default item *i* answers question *i* and every other item is a negative.
-            return_loss (`bool`, defaults to `True`): compute the loss when items are given.
+                which question; by default what the keys say, and without them item *i* answers question *i* and every
+                other item is a negative.
+            knowledge_keys (`torch.LongTensor` of shape `(num_items, 2)`, *optional*), positive_keys
+                (`torch.LongTensor` of shape `(num_questions, max_positives)`, *optional*): as in `mark_positives`.
+            return_loss (`bool`, defaults to `True`): compute the loss when questions and items are given.
 
         Returns:
-            [`RablipRetrieverOutput`].
+            [`RablipRetrieverOutput`]; of questions alone only `question_embeds`, of items alone `knowledge_embeds`.
 
         Raises:
-            ValueError: fewer items than questions without a `positive_mask`.
+            ValueError: neither questions nor items, a question's pictures without its words, or fewer items than
+                questions without a `positive_mask`.
         """
-        question_embeds = self.encode_questions(
-            input_ids, attention_mask, pixel_values=pixel_values, image_embeds=image_embeds, image_mask=image_mask
+        has_items = any(
+            given is not None for given in (knowledge_input_ids, knowledge_pixel_values, knowledge_image_embeds)
         )
-        if knowledge_input_ids is None and knowledge_pixel_values is None and knowledge_image_embeds is None:
+        if input_ids is None:
+            if pixel_values is not None or image_embeds is not None or not has_items:
+                raise ValueError(
+                    "Got no `input_ids`. A question needs its words beside its pictures; for knowledge items alone "
+                    "give `knowledge_input_ids` or their pictures."
+                )
+            question_embeds = None
+        else:
+            question_embeds = self.encode_questions(
+                input_ids, attention_mask, pixel_values=pixel_values, image_embeds=image_embeds, image_mask=image_mask
+            )
+        if not has_items:
             return RablipRetrieverOutput(question_embeds=question_embeds)
         knowledge_embeds = self.encode_knowledge(
             knowledge_input_ids,
@@ -284,10 +343,14 @@ class RablipRetriever(RablipPreTrainedModel):
             image_embeds=knowledge_image_embeds,
             image_mask=knowledge_image_mask,
         )
+        if question_embeds is None:
+            return RablipRetrieverOutput(knowledge_embeds=knowledge_embeds)
         scores = self.logit_scale(score_largest(question_embeds, knowledge_embeds))
         loss = None
         if return_loss:
-            if positive_mask is None:
+            if positive_mask is None and knowledge_keys is not None and positive_keys is not None:
+                positive_mask = mark_positives(positive_keys, knowledge_keys)
+            elif positive_mask is None:
                 num_questions, num_items = scores.shape
                 if num_items < num_questions:
                     raise ValueError(
@@ -301,4 +364,4 @@ class RablipRetriever(RablipPreTrainedModel):
         )
 
 
-__all__ = ["RablipRetriever", "RablipRetrieverOutput", "score_largest"]
+__all__ = ["RablipRetriever", "RablipRetrieverOutput", "mark_positives", "score_largest"]

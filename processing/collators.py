@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from .batching_rablip import Picture
+from .batching_rablip import Picture, pad_rows
 from .images_rablip import load_image
-from .knowledge_rablip import KnowledgeItem, QuestionExample
+from .item_keys import make_content_key, make_id_key
+from .knowledge_rablip import KnowledgeItem, Modality, QuestionExample
 from .processing_rablip import RablipProcessor
 from .processing_rablip_retriever import RablipRetrieverProcessor
 
@@ -61,23 +62,25 @@ class _Collator:
 
     def __init__(
         self,
-        generator: np.random.Generator,
+        generator: np.random.Generator | None,
         root: str | os.PathLike[str] | None,
         features: FeatureLookup | None,
         question_features: FeatureLookup | None,
     ) -> None:
-        if not isinstance(generator, np.random.Generator):
+        if generator is not None and not isinstance(generator, np.random.Generator):
             raise TypeError(
-                f"generator must be a numpy Generator, got {type(generator).__name__}. Pass default_rng(seed)."
+                f"generator must be a numpy Generator or None, got {type(generator).__name__}. Pass default_rng(seed)."
             )
         self.root = root
         self.features = features
         self.question_features = question_features
         self._generator = generator
-        self._seed = int(generator.integers(2**63))
+        self._seed = 0 if generator is None else int(generator.integers(2**63))
         self._worker_seed: int | None = None
 
     def _shuffle(self, example: CandidateExample) -> list[tuple[KnowledgeItem, float]]:
+        if self._generator is None:
+            return list(zip(example.candidates, example.relevance, strict=True))
         info = get_worker_info()
         if info is not None and info.seed != self._worker_seed:
             # A worker starts every epoch with a copy of this object: without this, each would shuffle alike.
@@ -111,10 +114,12 @@ class RetrieverCollator(_Collator):
 
     Args:
         processor: the retriever's processor.
-        generator: source of the order of the items.
+        generator: source of the order of the items; None where the rows are in random order already.
         root: folder of the pictures' relative paths.
         features: item ids to picture features, used instead of opening pictures.
         question_features: likewise for the ids of questions with a picture.
+        modalities: whether to add `knowledge_modalities`, which `RetrieverTrainer` takes for recall by modality; the
+            model itself does not.
 
     Example (with a processor):
         `DataLoader(examples, collate_fn=RetrieverCollator(processor, generator=np.random.default_rng(0)))`
@@ -124,21 +129,29 @@ class RetrieverCollator(_Collator):
         self,
         processor: RablipRetrieverProcessor,
         *,
-        generator: np.random.Generator,
+        generator: np.random.Generator | None,
         root: str | os.PathLike[str] | None = None,
         features: FeatureLookup | None = None,
         question_features: FeatureLookup | None = None,
+        modalities: bool = False,
     ) -> None:
         super().__init__(generator, root, features, question_features)
         self.processor = processor
+        self.modalities = modalities
 
     def __call__(self, examples: Sequence[CandidateExample]) -> dict[str, torch.Tensor]:
         """Collates examples; each needs a relevant candidate.
 
         Returns:
             The questions' inputs, the items' inputs with the prefix `knowledge_` (an item that several rows hold
-            stands once), and `positive_mask` (num_questions, num_items) float, 1 where the item is relevant to the
-            question, also when another row brought it.
+            stands once), and
+
+            - `positive_mask` (num_questions, num_items) float, 1 where the item is relevant to the question, also when
+              another row brought it, or when it holds what a relevant item of the batch holds;
+            - `knowledge_keys` (num_items, 2) long, the keys of id and content, and `positive_keys` (num_questions,
+              max_positives) long, the keys of the relevant ids, in the batch or not, filled up with -1: from them
+              several processes find the positives among each other's items;
+            - where asked for, `knowledge_modalities` (num_items,) long: the place of the modality in `Modality`.
 
         Raises:
             ValueError: when a row has no relevant candidate.
@@ -164,8 +177,20 @@ class RetrieverCollator(_Collator):
         candidates = list(items.values())
         knowledge = self.processor.process_knowledge(candidates, self._open_items(candidates))
         batch |= {f"knowledge_{name}": values for name, values in knowledge.items()}
-        mask = [[float(item.id in relevant) for item in candidates] for relevant in positives]
-        return {**batch, "positive_mask": torch.tensor(mask)}
+        contents = [make_content_key(item) for item in candidates]
+        mask = torch.zeros((len(examples), len(candidates)))
+        for row, relevant in enumerate(positives):
+            right = {content for item, content in zip(candidates, contents, strict=True) if item.id in relevant}
+            mask[row] = torch.tensor([float(content in right) for content in contents])
+        batch["positive_mask"] = mask
+        batch["positive_keys"], _ = pad_rows([[make_id_key(key) for key in sorted(ids)] for ids in positives], -1)
+        batch["knowledge_keys"] = torch.tensor(
+            [[make_id_key(item.id), content] for item, content in zip(candidates, contents, strict=True)]
+        )
+        if self.modalities:
+            order = list(Modality)
+            batch["knowledge_modalities"] = torch.tensor([order.index(item.modality) for item in candidates])
+        return batch
 
 
 class RerankerCollator(_Collator):
@@ -183,7 +208,7 @@ class RerankerCollator(_Collator):
         self,
         processor: RablipRetrieverProcessor,
         *,
-        generator: np.random.Generator,
+        generator: np.random.Generator | None,
         root: str | os.PathLike[str] | None = None,
         features: FeatureLookup | None = None,
         question_features: FeatureLookup | None = None,
@@ -221,7 +246,8 @@ class RerankerCollator(_Collator):
 class GeneratorCollator(_Collator):
     """Examples to the inputs of `RablipForConditionalGeneration.forward`.
 
-    The candidates of each row are numbered in random order, so that a candidate's place says nothing of its relevance.
+    The candidates of each row are numbered in random order, so that a candidate's place says nothing of its relevance;
+    without a generator in the order of the row, which then must be random itself (`make_generator_row`).
 
     Args:
         processor: the generator's processor.
@@ -236,7 +262,7 @@ class GeneratorCollator(_Collator):
         self,
         processor: RablipProcessor,
         *,
-        generator: np.random.Generator,
+        generator: np.random.Generator | None,
         askg: bool = True,
         root: str | os.PathLike[str] | None = None,
         features: FeatureLookup | None = None,

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from .knowledge_rablip import ImageRef
 
-__all__ = ["ImageError", "load_image"]
+__all__ = ["ImageError", "load_image", "read_image_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def load_image(
             f"A picture must be an ImageRef or a PIL image, got {type(image).__name__}. Strings are never guessed to "
             "be pictures: pass ImageRef(path=...) for a file, Image.fromarray(...) for an array."
         )
-    data = _read_file(image.path, root, max_bytes) if image.path is not None else image.data or b""
+    data = read_image_file(image.path, root, max_bytes) if image.path is not None else image.data or b""
     if len(data) > max_bytes:
         raise ImageError(f"Picture {image.name} has {len(data)} bytes, more than max_bytes={max_bytes}.")
     try:
@@ -101,7 +101,17 @@ def load_image(
         return _decode(opened, image.name, max_pixels, float_range)
 
 
-def _read_file(path: str, root: str | os.PathLike[str] | None, max_bytes: int) -> bytes:
+def read_image_file(path: str, root: str | os.PathLike[str] | None, max_bytes: int) -> bytes:
+    """The bytes of a picture file, confined to its folder.
+
+    Args:
+        path: the file, relative to the root or absolute.
+        root: folder that the file must lie in, symbolic links resolved; None for anywhere.
+        max_bytes: the largest size.
+
+    Raises:
+        ImageError: it is missing, outside the root, too large or no regular file; names it.
+    """
     file = Path(path)
     try:
         if root is not None:

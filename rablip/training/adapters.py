@@ -1,9 +1,10 @@
-"""LoRA on the language model beside full training of the parts that RA-BLIP trains."""
+"""LoRA on the language model or the Q-Former, beside full training of the other parts that RA-BLIP trains."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from peft import (
     LoraConfig,
@@ -17,56 +18,67 @@ from peft import (
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 
 from ..modeling_rablip import RablipForConditionalGeneration
+from ..modeling_rablip.modeling_rablip_generator import TRAINED_PARTS
 from ..processing import RablipProcessor
 from ..snapshots import fetch_model
+from .presets import LORA_TARGETS, QFORMER_TARGET
 
-TRAINED_PARTS = (
-    "query_tokens",
-    "qformer",
-    "image_slots",
-    "fusion",
-    "language_projection",
-    "relevance_head",
-    "segment_pooler",
-    "matching_projection",
-    "matching_head",
-)
-_LORA_TARGETS = {
-    "t5": r"language_model\..*\.(q|k|v|o|wi|wi_0|wi_1|wo)",
-    "llama": r"language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
-}
+LoraPart = Literal["language_model", "qformer"]
+_FROZEN_PARTS = ("vision_model", "language_model")
 
 
-def add_lora(model: Any, *, rank: int = 16, alpha: int | None = None, dropout: float = 0.0) -> PeftModel:
-    """Wrap a generator: LoRA on its frozen language model, everything else but the vision tower trained in full.
+def add_lora(
+    model: Any,
+    *,
+    parts: Sequence[LoraPart] = ("language_model",),
+    rank: int = 16,
+    alpha: int | None = None,
+    dropout: float = 0.0,
+) -> PeftModel:
+    """Wrap a model: LoRA on the named parts; the rest is trained in full, but for vision tower and language model.
 
     Args:
-        model: a `RablipForConditionalGeneration`.
+        model: a rablip model; a generator's default is LoRA on its language model, the others have the Q-Former only.
+        parts: which parts get adapters. A Q-Former that is not named is trained in full, a language model frozen.
         rank: LoRA rank.
         alpha: LoRA scaling numerator; twice the rank by default.
         dropout: LoRA dropout.
 
     Returns:
-        A `PeftModel`; `merge_and_unload()` gives a plain generator back.
+        A `PeftModel`; `merge_and_unload()` gives a plain model back. Everything that requires gradients is in its
+        adapter.
 
     Raises:
-        ValueError: there is no preset for the language model's type.
+        ValueError: no part is named, the model does not have it, or there is no preset for the language model's type.
     """
-    model_type = model.config.text_config.model_type
-    if model_type not in _LORA_TARGETS:
+    children = [name for name, _ in model.named_children()]
+    strange = [part for part in parts if part not in ("language_model", "qformer") or part not in children]
+    if strange or not parts:
         raise ValueError(
-            f"There is no LoRA preset for language models of type {model_type!r}, only for "
-            f"{sorted(_LORA_TARGETS)}. Build a LoraConfig with your own target_modules and "
-            f"modules_to_save={list(TRAINED_PARTS)}."
+            f"Got the parts {list(parts)} for LoRA on a {type(model).__name__}; name some of "
+            f"{[part for part in ('language_model', 'qformer') if part in children]}."
         )
+    whole = [name for name in children if name not in _FROZEN_PARTS and name not in parts]
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank if alpha is None else alpha,
         lora_dropout=dropout,
-        target_modules=_LORA_TARGETS[model_type],
-        modules_to_save=list(TRAINED_PARTS),
+        target_modules="|".join(f"({_find_targets(model, part, whole)})" for part in parts),
+        modules_to_save=whole,
     )
     return get_peft_model(model, config)
+
+
+def _find_targets(model: Any, part: LoraPart, whole: list[str]) -> str:
+    if part == "qformer":
+        return QFORMER_TARGET
+    model_type = model.config.text_config.model_type
+    if model_type not in LORA_TARGETS:
+        raise ValueError(
+            f"There is no LoRA preset for language models of type {model_type!r}, only for {sorted(LORA_TARGETS)}. "
+            f"Build a LoraConfig with your own target_modules and modules_to_save={whole}."
+        )
+    return LORA_TARGETS[model_type]
 
 
 def load_adapter(model: Any, source: str | Path, *, is_trainable: bool = False, **kwargs: Any) -> PeftModel:

@@ -6,7 +6,6 @@ the batches that it would have seen.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -15,8 +14,9 @@ import torch
 
 from ..processing.collators import CandidateExample, GeneratorCollator, RerankerCollator, RetrieverCollator
 from ..processing.knowledge_rablip import QuestionExample
-from .candidates import choose_distinct, sample_candidates, sample_negatives
+from .distractors import NoiseMix
 from .pools import TrainingPool
+from .rows import make_generator_row, make_search_row
 
 T = TypeVar("T")
 
@@ -63,9 +63,15 @@ def make_retriever_batch(
     """
     rows = list(more_rows)
     for example in draw_questions(pool, generator, num_questions, answerable_only=True):
-        rows.append(_draw_row(pool, example, generator, 1 + negatives_per_question, max_positives=1))
+        rows.append(
+            make_search_row(pool, example, generator, num_candidates=1 + negatives_per_question, max_positives=1)
+        )
     collator = RetrieverCollator(
-        processor, generator=generator, features=pool.stack_features, question_features=pool.stack_features
+        processor,
+        generator=generator,
+        root=pool.root,
+        features=pool.feature_lookup,
+        question_features=pool.feature_lookup,
     )
     return collator(rows)
 
@@ -95,10 +101,20 @@ def make_reranker_batch(
     rows = list(more_rows)
     for example in draw_questions(pool, generator, num_questions):
         rows.append(
-            _draw_row(pool, example, generator, candidates_per_question, max_positives=candidates_per_question // 2)
+            make_search_row(
+                pool,
+                example,
+                generator,
+                num_candidates=candidates_per_question,
+                max_positives=candidates_per_question // 2,
+            )
         )
     collator = RerankerCollator(
-        processor, generator=generator, features=pool.stack_features, question_features=pool.stack_features
+        processor,
+        generator=generator,
+        root=pool.root,
+        features=pool.feature_lookup,
+        question_features=pool.feature_lookup,
     )
     return collator(rows)
 
@@ -111,6 +127,7 @@ def make_generator_batch(
     num_questions: int = 24,
     max_candidates: int = 4,
     askg: bool = True,
+    noise: NoiseMix | None = None,
     more_rows: Sequence[CandidateExample] = (),
 ) -> dict[str, torch.Tensor]:
     """Questions with 0..K shuffled candidates, answers and relevance, for `RablipForConditionalGeneration`.
@@ -122,6 +139,7 @@ def make_generator_batch(
         num_questions: questions in the batch.
         max_candidates: most candidates per question.
         askg: add the second pass, which lists the relevant references.
+        noise: distractors by kind in place of the usual negatives; the pool must have them (`find_distractors`).
         more_rows: rows added as they are; `pool.features` holds their pictures too.
 
     Returns:
@@ -130,44 +148,25 @@ def make_generator_batch(
     """
     rows = list(more_rows)
     for example in draw_questions(pool, generator, num_questions):
-        shown = sample_candidates(
-            pool, example, generator, max_candidates=max_candidates, max_pictures=processor.max_images
-        )
         rows.append(
-            CandidateExample(
-                question=example,
-                candidates=tuple(pool.items[item] for item in shown.ids),
-                relevance=shown.relevance,
-                answer=choose_distinct(generator, example.answers, 1)[0] if shown.answerable else None,
+            make_generator_row(
+                pool,
+                example,
+                generator,
+                max_candidates=max_candidates,
+                max_pictures=processor.max_images,
+                noise=noise,
             )
         )
     collator = GeneratorCollator(
         processor,
         generator=generator,
         askg=askg,
-        features=pool.stack_features,
-        question_features=pool.stack_features,
+        root=pool.root,
+        features=pool.feature_lookup,
+        question_features=pool.feature_lookup,
     )
     return collator(rows)
-
-
-def _draw_row(
-    pool: TrainingPool,
-    example: QuestionExample,
-    generator: np.random.Generator,
-    num_candidates: int,
-    *,
-    max_positives: int,
-) -> CandidateExample:
-    """One of the searches that a question needs, with some of its positives and negatives up to `num_candidates`."""
-    hop = int(generator.integers(len(example.hops)))
-    positives = choose_distinct(generator, example.hops[hop], max_positives)
-    negatives = sample_negatives(pool, example, generator, num_candidates - len(positives), hop=hop)
-    return CandidateExample(
-        question=dataclasses.replace(example, question=pool.ask(example, hop), positive_ids=tuple(example.hops[hop])),
-        candidates=tuple(pool.items[item] for item in (*positives, *negatives)),
-        relevance=(1.0,) * len(positives) + (0.0,) * len(negatives),
-    )
 
 
 __all__ = ["draw_questions", "draw_rows", "make_generator_batch", "make_reranker_batch", "make_retriever_batch"]

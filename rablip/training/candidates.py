@@ -1,14 +1,20 @@
-"""Which candidates a training step shows: positives, hard negatives, mined negatives, in random order."""
+"""Which candidates a training step shows: positives, hard negatives, mined negatives, distractors, in random order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from ..processing.knowledge_rablip import QuestionExample
+from ..processing.knowledge_rablip import KnowledgeItem, QuestionExample
+from .distractors import NoiseMix, sample_distractors
+from .mining import split_by_modality
 from .pools import TrainingPool
+
+NegativeStrategy = Literal["mixed", "random", "random_hard", "modality"]
+NEGATIVE_STRATEGIES: tuple[NegativeStrategy, ...] = ("mixed", "random", "random_hard", "modality")
 
 
 @dataclass(frozen=True)
@@ -16,12 +22,12 @@ class CandidateSet:
     """Candidates of one training row, in the order in which they are shown.
 
     Args:
-        ids: item ids.
+        items: the candidates.
         relevance: 1.0 relevant, 0.0 not, per candidate.
         answerable: whether every item that the answer needs is among them.
     """
 
-    ids: tuple[str, ...]
+    items: tuple[KnowledgeItem, ...]
     relevance: tuple[float, ...]
     answerable: bool
 
@@ -62,7 +68,7 @@ def sample_negatives(
     forbidden = {item for positives in example.hops for item in positives} | set(example.positive_ids)
     mined = [item for item in pool.mined.get((example.id, hop), []) if item not in forbidden]
     given = [item for item in example.negative_ids if item not in forbidden]
-    all_ids = list(pool.items)
+    all_ids = pool.item_ids
     chosen: dict[str, None] = {}
     for _ in range(4 * count):
         if len(chosen) >= count:
@@ -77,6 +83,96 @@ def sample_negatives(
         if candidate not in forbidden:
             chosen[candidate] = None
     return list(chosen)
+
+
+def choose_negatives(
+    pool: TrainingPool,
+    example: QuestionExample,
+    generator: np.random.Generator,
+    count: int,
+    *,
+    hop: int = 0,
+    strategy: NegativeStrategy = "mixed",
+) -> list[str]:
+    """Negatives of one question by a named strategy.
+
+    Args:
+        pool: where the question comes from; all strategies but "random" read `pool.mined`.
+        example: the question.
+        generator: source of randomness.
+        count: how many.
+        hop: which search is trained.
+        strategy: "mixed" is `sample_negatives`; "random" any items; "random_hard" retrieved ones, evenly, whatever
+            their modality; "modality" in turn retrieved ones of a modality that no right item has and that rank above
+            the right ones, and retrieved ones of the right one's modality (`split_by_modality`).
+
+    Returns:
+        At most `count` different ids, none of them a positive of any hop.
+
+    Raises:
+        ValueError: the strategy is unknown, or it needs mined candidates and there are none for the question.
+    """
+    if strategy == "mixed":
+        return sample_negatives(pool, example, generator, count, hop=hop)
+    if strategy not in NEGATIVE_STRATEGIES:
+        raise ValueError(f"strategy is {strategy!r}; it must be one of {', '.join(NEGATIVE_STRATEGIES)}.")
+    right = {item for positives in example.hops for item in positives} | set(example.positive_ids)
+    if strategy == "random":
+        drawn = [pool.item_ids[int(place)] for place in generator.integers(len(pool.item_ids), size=4 * count)]
+        return list(dict.fromkeys(item for item in drawn if item not in right))[:count]
+    if (example.id, hop) not in pool.mined:
+        raise ValueError(
+            f"The strategy {strategy!r} needs retrieved candidates, and question {example.id!r} has none. Call "
+            "`mine_candidates` first."
+        )
+    found = pool.mined[example.id, hop]
+    wrong = [item for item in found if item not in right]
+    if strategy == "random_hard":
+        return choose_distinct(generator, wrong, count)
+    wrong_modality, same_modality = split_by_modality(found, example.hops[hop], pool.items)
+    lists = [
+        [item for item in choose_distinct(generator, ids, len(ids)) if item not in right]
+        for ids in (wrong_modality, same_modality)
+    ]
+    chosen: list[str] = []
+    turn = int(generator.integers(2))
+    while len(chosen) < count and any(lists):
+        if lists[turn % 2]:
+            chosen.append(lists[turn % 2].pop())
+        turn += 1
+    return chosen
+
+
+def sample_noisy_candidates(
+    pool: TrainingPool,
+    example: QuestionExample,
+    generator: np.random.Generator,
+    noise: NoiseMix,
+    *,
+    max_candidates: int,
+    max_pictures: int,
+    positive_rate: float = 0.85,
+) -> CandidateSet:
+    """Candidates of one ASKG row with injected noise: the right items among 0 to many distractors, in random order.
+
+    Args:
+        pool: where the question comes from; `find_distractors` has filled `pool.distractors`.
+        example: the question; an unanswerable one gets distractors only.
+        generator: source of randomness.
+        noise: how many distractors, of which kinds.
+        max_candidates: most candidates shown.
+        max_pictures: most pictures among them, the question's own included.
+        positive_rate: how often the right items of an answerable question are shown.
+
+    Returns:
+        [`CandidateSet`]; where not every item that the answer needs is shown, nothing counts as relevant.
+    """
+    needed = list(dict.fromkeys(item for hop in example.hops for item in hop))
+    shows_positives = bool(needed) and generator.random() < positive_rate
+    positives = [pool.items[item] for item in needed] if shows_positives else []
+    count = min(int(generator.integers(noise.max_distractors + 1)), max_candidates - len(positives))
+    negatives = sample_distractors(pool, example, generator, count, weights=noise.weights)
+    return _arrange(positives, negatives, generator, max_pictures - len(example.images), shows_positives)
 
 
 def sample_candidates(
@@ -118,20 +214,45 @@ def sample_candidates(
     negatives = sample_negatives(pool, example, generator, min(count, max_candidates - len(positives)), hop=hop)
     if needed and not shows_positives and last_hop and generator.random() < 0.5:
         negatives = [*negatives[: max_candidates - 1], needed[0]]
-    room = max_pictures - len(example.images) - sum(pool.picture(item) is not None for item in positives)
-    shown_negatives = []
-    for item in negatives:
-        has_picture = pool.picture(item) is not None
-        if not has_picture or room > 0:
-            shown_negatives.append(item)
-            room -= has_picture
-    labelled = [(item, 1.0) for item in positives] + [(item, 0.0) for item in shown_negatives]
-    shuffled = [labelled[index] for index in generator.permutation(len(labelled))]
-    return CandidateSet(
-        ids=tuple(item for item, _ in shuffled),
-        relevance=tuple(label for _, label in shuffled),
-        answerable=shows_positives,
+    return _arrange(
+        [pool.items[item] for item in positives],
+        [pool.items[item] for item in negatives],
+        generator,
+        max_pictures - len(example.images),
+        shows_positives,
     )
 
 
-__all__ = ["CandidateSet", "choose_distinct", "sample_candidates", "sample_negatives"]
+def _arrange(
+    positives: Sequence[KnowledgeItem],
+    negatives: Sequence[KnowledgeItem],
+    generator: np.random.Generator,
+    max_pictures: int,
+    answerable: bool,
+) -> CandidateSet:
+    """All positives and the negatives whose pictures there is room for, in random order."""
+    room = max_pictures - sum(item.image is not None for item in positives)
+    shown_negatives = []
+    for item in negatives:
+        if item.image is None or room > 0:
+            shown_negatives.append(item)
+            room -= item.image is not None
+    labelled = [(item, 1.0) for item in positives] + [(item, 0.0) for item in shown_negatives]
+    shuffled = [labelled[index] for index in generator.permutation(len(labelled))]
+    return CandidateSet(
+        items=tuple(item for item, _ in shuffled),
+        relevance=tuple(label for _, label in shuffled),
+        answerable=answerable,
+    )
+
+
+__all__ = [
+    "NEGATIVE_STRATEGIES",
+    "CandidateSet",
+    "NegativeStrategy",
+    "choose_distinct",
+    "choose_negatives",
+    "sample_candidates",
+    "sample_negatives",
+    "sample_noisy_candidates",
+]

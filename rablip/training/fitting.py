@@ -9,6 +9,7 @@ import torch
 
 from .batches import make_generator_batch
 from .calibration import fit_temperature, fit_threshold
+from .distractors import NoiseMix
 from .pools import TrainingPool
 
 
@@ -42,8 +43,8 @@ def fit_reranker(
         inputs = processor.process_pairs(
             [pool.ask(example, hop) for example, hop, _, _ in batch],
             [pool.items[item] for _, _, item, _ in batch],
-            [pool.picture(example.id) for example, _, _, _ in batch],
-            [pool.picture(item) for _, _, item, _ in batch],
+            [pool.show_question(example) for example, _, _, _ in batch],
+            [pool.show_item(pool.items[item]) for _, _, item, _ in batch],
         )
         logits.append(reranker(**inputs.to(reranker.device)).relevance_logits.float().cpu())
     labels = torch.tensor([label for _, _, _, label in pairs])
@@ -57,7 +58,15 @@ def fit_reranker(
 
 @torch.no_grad()
 def fit_generator(
-    generator_model: Any, processor: Any, pool: TrainingPool, *, seed: int, num_batches: int = 30, num_rows: int = 64
+    generator_model: Any,
+    processor: Any,
+    pool: TrainingPool,
+    *,
+    seed: int,
+    num_batches: int = 30,
+    num_rows: int = 64,
+    max_candidates: int = 4,
+    noise: NoiseMix | None = None,
 ) -> dict[str, float]:
     """Fit the generator's relevance temperature, citation threshold and abstention threshold.
 
@@ -70,6 +79,7 @@ def fit_generator(
         pool: validation questions.
         seed: seed of the candidates.
         num_batches, num_rows: how much is drawn.
+        max_candidates, noise: what is shown, as in `make_generator_batch`.
 
     Returns:
         The fitted values and their F1.
@@ -77,7 +87,13 @@ def fit_generator(
     logits, labels, row_logits, row_labels = [], [], [], []
     for step in range(num_batches):
         batch = make_generator_batch(
-            pool, np.random.default_rng([seed, step]), processor, num_questions=num_rows, askg=False
+            pool,
+            np.random.default_rng([seed, step]),
+            processor,
+            num_questions=num_rows,
+            max_candidates=max_candidates,
+            askg=False,
+            noise=noise,
         )
         relevance = batch.pop("relevance_labels")
         batch.pop("labels", None)

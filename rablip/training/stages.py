@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
+
+from .stage_trainer import StageTrainer
 
 logger = logging.get_logger(__name__)
 
@@ -43,29 +45,6 @@ def unwrap_batch(batches: list[dict[str, Any]]) -> dict[str, Any]:
     return batches[0]
 
 
-class StageTrainer(Trainer):
-    """Trainer that logs every loss term of the model's output (`qa_loss`, `askg_loss`, ...) beside the total."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._loss_terms: dict[str, list[torch.Tensor]] = {}
-
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
-        """The model's own loss; its terms are kept for the next log line."""
-        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
-        for name, value in outputs.items():
-            if name.endswith("_loss") and value is not None:
-                self._loss_terms.setdefault(name, []).append(value.detach())
-        return (loss, outputs) if return_outputs else loss
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Add the mean of every loss term since the last log line."""
-        for name, values in self._loss_terms.items():
-            logs[name] = round(float(torch.stack(values).mean()), 4)
-        self._loss_terms.clear()
-        super().log(logs, *args, **kwargs)
-
-
 def run_stage(
     model: Any,
     make_batch: MakeBatch,
@@ -80,6 +59,7 @@ def run_stage(
     logging_steps: int = 100,
     num_workers: int = 0,
     resume: bool = True,
+    trainer_class: type[StageTrainer] = StageTrainer,
 ) -> Any:
     """Train a model for a number of steps with AdamW and a cosine schedule, resuming where a run was interrupted.
 
@@ -96,6 +76,7 @@ def run_stage(
         logging_steps: steps between log lines.
         num_workers: processes that make batches ahead of the model.
         resume: continue from the last checkpoint in `output_dir`.
+        trainer_class: computes the loss of a batch.
 
     Returns:
         The trained model, in evaluation mode.
@@ -120,7 +101,7 @@ def run_stage(
         dataloader_num_workers=num_workers,
         label_names=["labels"],
     )
-    trainer = StageTrainer(
+    trainer = trainer_class(
         model=model,
         args=arguments,
         train_dataset=StepDataset(make_batch, num_steps=num_steps, seed=seed),
@@ -133,4 +114,4 @@ def run_stage(
     return model.eval()
 
 
-__all__ = ["MakeBatch", "StageTrainer", "StepDataset", "run_stage", "unwrap_batch"]
+__all__ = ["MakeBatch", "StepDataset", "run_stage", "unwrap_batch"]

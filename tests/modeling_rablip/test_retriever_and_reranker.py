@@ -9,6 +9,7 @@ import torch
 
 from rablip import RablipReranker, RablipRerankerConfig
 from rablip.modeling_rablip import contrastive_loss
+from rablip.modeling_rablip.modeling_rablip_retriever import mark_positives
 from tests.tiny import make_reranker, make_retriever, trunk_arguments
 from tests.tiny_inputs import join_trunk_rows, pad, trunk_rows
 
@@ -41,6 +42,37 @@ def test_forward_scores_with_the_learned_temperature_and_gives_the_contrastive_l
     torch.testing.assert_close(output.loss, contrastive_loss(expected, torch.eye(4)))
     assert model(**questions, **_knowledge(items), return_loss=False).loss is None
     assert model(**questions).knowledge_embeds is None
+
+
+def test_one_side_alone_gives_its_embeddings_and_none_is_an_error() -> None:
+    model = make_retriever()
+    questions, items = join_trunk_rows(trunk_rows()), _knowledge(join_trunk_rows(trunk_rows(seed=5)))
+    both = model(**questions, **items)
+    alone = model(**items)
+    assert torch.equal(alone.knowledge_embeds, both.knowledge_embeds)
+    assert list(alone) == ["knowledge_embeds"] and list(model(**questions)) == ["question_embeds"]
+    pictures = {
+        name: value for name, value in items.items() if name.startswith(("knowledge_pixel", "knowledge_image"))
+    }
+    assert model(**pictures).knowledge_embeds.shape == (4, 16)
+    with pytest.raises(ValueError, match="Got no `input_ids`"):
+        model()
+    with pytest.raises(ValueError, match="needs its words beside its pictures"):
+        model(pixel_values=questions["pixel_values"], **items)
+
+
+def test_keys_say_what_is_right_where_no_mask_does() -> None:
+    model = make_retriever()
+    questions, items = join_trunk_rows(trunk_rows()), _knowledge(join_trunk_rows(trunk_rows(seed=5)))
+    keys = torch.tensor([[1, 10], [2, 20], [3, 10], [4, 40]])  # the third item holds what the first holds
+    positives = torch.tensor([[1, -1], [2, 4], [3, -1], [9, -1]])
+    mask = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0], [0, 0, 0, 0]])
+    output = model(**questions, **items, knowledge_keys=keys, positive_keys=positives)
+    torch.testing.assert_close(output.loss, contrastive_loss(output.scores, mask))
+    given = model(**questions, **items, knowledge_keys=keys, positive_keys=positives, positive_mask=torch.eye(4))
+    torch.testing.assert_close(given.loss, contrastive_loss(output.scores, torch.eye(4)))
+    with pytest.raises(ValueError, match=r"expected \(num_questions, max_positives\) and \(num_items, 2\)"):
+        mark_positives(positives, keys[:, 0])
 
 
 def test_the_temperature_has_a_floor() -> None:

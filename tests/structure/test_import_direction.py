@@ -45,8 +45,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "rablip.world": ("rablip.processing",),
     "rablip.training": (
         "rablip.configuration",
+        "rablip.index",
         "rablip.modeling_rablip",
         "rablip.processing",
+        "rablip.retriever_source",
         "rablip.snapshots",
         "rablip.world",
     ),

@@ -7,9 +7,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from rablip.training import TrainingPool, sample_candidates, sample_negatives
+from rablip.training import CandidateSet, TrainingPool, sample_candidates, sample_negatives
 from rablip.training.candidates import choose_distinct
 from tests.training.tiny_pool import make_pool
+
+
+def ids_of(shown: CandidateSet) -> list[str]:
+    return [item.id for item in shown.items]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def test_the_number_of_relevant_candidates_runs_from_none_to_all(pool: TrainingP
         relevant = {item for item, label in zip(shown.ids, shown.relevance, strict=True) if label}
         assert relevant in (set(), positives)
         assert shown.answerable == (bool(positives) and relevant == positives)
-        assert sum(pool.picture(item) is not None for item in shown.ids) + len(example.images) <= 4
+        assert sum(item.image is not None for item in shown.items) + len(example.images) <= 4
     assert {relevant for relevant, _ in seen} == {0, 1, 2}
     assert (0, 0) in seen and (1, 1) in seen and (1, 4) in seen
 

@@ -1,0 +1,293 @@
+"""ASKG ablation on the world: how much accuracy distractors cost a generator, by how it was trained.
+
+    python examples/benchmarks/askg_ablation.py --base examples/checkpoints/rablip-tiny-base --seeds 0 1 2
+
+All arms start from the same stage-0 checkpoint, with the same steps, questions and passes per step (askg_arms.py).
+Each run is evaluated on a world of unseen entities with the right evidence and 0, 1, 3, 5, 9 distractors of each kind:
+`direct`, where everything stays before the generator, and `selected`, where it answers from what it judges relevant,
+as the answerer does. Runs are kept in the work folder, so that an interrupted ablation goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import logging
+import platform
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from askg_arms import ARMS, PassesTrainer, chance_level, first_is_right, make_arm_batch, make_release_row
+
+import rablip
+from rablip import RablipForConditionalGeneration, RablipProcessor, RablipRetriever, RablipRetrieverProcessor
+from rablip.evaluation.intervals import bootstrap_interval
+from rablip.training import (
+    NoiseMix,
+    TrainingPool,
+    add_lora,
+    apply_labels,
+    find_distractors,
+    generate_texts,
+    make_generator_row,
+    mine_candidates,
+    mine_labels,
+    run_stage,
+    same_answer,
+    sample_distractors,
+)
+from rablip.training.tiny_data import build_pool
+from rablip.world import WORLD_VERSION, make_world
+
+COUNTS = (0, 1, 3, 5, 9)
+KINDS = ("same_entity", "look_alike", "other_modality", "empty", "mixed")
+MAX_IMAGES, MAX_ITEMS = 12, 10
+RESULTS = Path(__file__).parent / "results" / "askg_ablation.json"
+
+
+def load_base(folder: Path) -> tuple[RablipForConditionalGeneration, RablipProcessor]:
+    """The stage-0 generator with as many image slots as the longest list of candidates needs."""
+    small = RablipForConditionalGeneration.from_pretrained(folder)
+    config = copy.deepcopy(small.config)
+    config.max_images = MAX_IMAGES
+    model = RablipForConditionalGeneration(config)
+    model.load_trunk(small)
+    processor = RablipProcessor.from_pretrained(folder)
+    processor.max_images, processor.max_prompt_tokens, processor.max_instruction_tokens = MAX_IMAGES, 400, 184
+    return model, processor
+
+
+def build_pools(args: argparse.Namespace, base: Any, processor: Any) -> tuple[list[TrainingPool], TrainingPool]:
+    """Training pools of train-split worlds and one of unseen entities, all with mined candidates and distractors."""
+    retriever = RablipRetriever.from_pretrained(args.retriever).eval()
+    retriever_processor = RablipRetrieverProcessor.from_pretrained(args.retriever)
+    worlds = [make_world(1000 + number, args.train_entities, split="train") for number in range(args.worlds)]
+    worlds.append(make_world(args.eval_seed, args.eval_entities, split="test"))
+    pools = []
+    for world in worlds:
+        pool = build_pool(world, base, processor.image_processor)
+        mine_candidates(retriever, retriever_processor, pool)
+        find_distractors(retriever, retriever_processor, pool)
+        pools.append(pool)
+    return pools[:-1], pools[-1]
+
+
+def train_arm(
+    arm: str, seed: int, args: argparse.Namespace, base: Any, processor: Any, pools: list[TrainingPool], folder: Path
+) -> tuple[Any, dict[str, Any]]:
+    """One run: a frozen language model with LoRA, Q-Former, fusion, projection and heads trained."""
+    facts: dict[str, Any] = {}
+    if arm == "mined":
+        labelled = []
+        for pool in pools:
+            labels = mine_labels(base, processor, pool)
+            facts.setdefault("labels", []).append(labels.measure(pool))
+            labelled.append(apply_labels(pool, labels))
+        pools, arm = labelled, "ours_noise"
+    torch.manual_seed(seed)
+    model = copy.deepcopy(base)
+    model.requires_grad_(True)
+    model.freeze_vision_tower()
+    model.freeze_language_model()
+    adapted = add_lora(model, rank=32)
+
+    def make_batch(generator: np.random.Generator) -> dict[str, Any]:
+        pool = pools[int(generator.integers(len(pools)))]
+        return make_arm_batch(
+            arm, pool, generator, processor, num_questions=args.questions_per_pass, num_items=MAX_ITEMS
+        )
+
+    start = time.time()
+    trained = run_stage(
+        adapted,
+        make_batch,
+        output_dir=folder,
+        num_steps=args.steps,
+        learning_rate=args.learning_rate,
+        seed=seed,
+        save_steps=10 * args.steps,
+        logging_steps=50,
+        trainer_class=PassesTrainer,
+    )
+    facts["train_seconds"] = round(time.time() - start, 1)
+    return trained.merge_and_unload().eval(), facts
+
+
+@torch.no_grad()
+def evaluate_run(model: Any, processor: Any, pool: TrainingPool, args: argparse.Namespace) -> dict[str, Any]:
+    """Right or wrong for every question, by way of answering, kind and number of distractors."""
+    rng = np.random.default_rng(args.eval_seed)
+    answerable = [example for example in pool.examples if example.answerable]
+    asked = [answerable[place] for place in sorted(rng.permutation(len(answerable))[: args.eval_questions])]
+    outcomes: dict[str, Any] = {"direct": {}, "selected": {}, "relevance_f1": {}}
+    for kind in KINDS:
+        weights = NoiseMix().weights if kind == "mixed" else {kind: 1.0}
+        for count in COUNTS:
+            if count == 0 and kind != "mixed":
+                continue
+            direct, selected, hits = [], [], np.zeros(3)
+            for first in range(0, len(asked), 64):
+                batch = asked[first : first + 64]
+                rows = [arrange_evidence(pool, example, count, weights, args.eval_seed) for example in batch]
+                texts = generate_texts(model, processor, pool, batch, rows, max_new_tokens=8)
+                direct += [same_answer(text, example) for text, example in zip(texts, batch, strict=True)]
+                judged = judge(model, processor, pool, batch, rows)
+                kept = [
+                    [item for item, value in zip(items, values, strict=True) if value >= 0.5]
+                    for items, values in zip(rows, judged, strict=True)
+                ]
+                texts = generate_texts(model, processor, pool, batch, kept, max_new_tokens=8)
+                selected += [same_answer(text, example) for text, example in zip(texts, batch, strict=True)]
+                for example, items in zip(batch, kept, strict=True):
+                    right = set(example.positive_ids)
+                    hits += (sum(item.id in right for item in items), len(items), len(right))
+            key = f"{kind}/{count}" if count else "none/0"
+            outcomes["direct"][key], outcomes["selected"][key] = direct, selected
+            outcomes["relevance_f1"][key] = float(2 * hits[0] / max(hits[1] + hits[2], 1))
+    return outcomes
+
+
+def arrange_evidence(pool: TrainingPool, example: Any, count: int, weights: dict[str, float], seed: int) -> list[Any]:
+    """The right items and so many distractors in random order, by seed and question; fewer are a part of more."""
+    rng = np.random.default_rng([seed, *example.id.encode()])
+    distractors = sample_distractors(pool, example, rng, max(COUNTS), weights=weights)[:count]
+    shown = [*(pool.items[item] for item in dict.fromkeys(example.positive_ids)), *distractors]
+    return [shown[place] for place in rng.permutation(len(shown))]
+
+
+def judge(
+    model: Any, processor: Any, pool: TrainingPool, batch: list[Any], rows: list[list[Any]]
+) -> list[list[float]]:
+    """The generator's own relevance of every shown item."""
+    inputs = processor.process_generation(
+        [example.question for example in batch],
+        rows,
+        [[pool.show_item(item) for item in items] for items in rows],
+        question_images=[pool.show_question(example) for example in batch],
+    )
+    relevance = model.predict_relevance(**inputs).tolist()
+    return [values[: len(items)] for values, items in zip(relevance, rows, strict=True)]
+
+
+def measure_leak(pool: TrainingPool, num_rows: int = 2000) -> dict[str, float]:
+    """What "always the first reference" scores on the release's rows and on ours."""
+    rng = np.random.default_rng(0)
+    examples = [example for example in pool.examples if example.answerable]
+    drawn = [examples[int(place)] for place in rng.integers(len(examples), size=num_rows)]
+    release = [make_release_row(pool, example, rng) for example in drawn]
+    make = partial(make_generator_row, max_candidates=MAX_ITEMS, max_pictures=MAX_IMAGES, noise=NoiseMix())
+    ours = [make(pool, example, rng) for example in drawn]
+    return {
+        "release_first": first_is_right(release),
+        "release_chance": chance_level(release),
+        "ours_first": first_is_right(ours),
+        "ours_chance": chance_level(ours),
+    }
+
+
+def lost(run: dict[str, Any], way: str) -> np.ndarray:
+    """Per question, what 9 distractors cost, averaged over kinds."""
+    zero = np.asarray(run[way]["none/0"], dtype=float)
+    nine = [np.asarray(run[way][f"{kind}/9"], dtype=float) for kind in KINDS if kind != "mixed"]
+    return zero - np.mean(nine, axis=0)
+
+
+def summarise(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Accuracy by kind and number, what is lost, and paired differences to the arm without ASKG with intervals."""
+    table: dict[str, Any] = {}
+    for arm, of_seeds in runs.items():
+        table[arm] = {
+            way: {key: float(np.mean([np.mean(run[way][key]) for run in of_seeds])) for key in of_seeds[0][way]}
+            for way in ("direct", "selected")
+        }
+        for way in ("direct", "selected"):
+            table[arm][f"{way}_lost"] = describe_mean(np.concatenate([lost(run, way) for run in of_seeds]))
+        table[arm]["relevance_f1"] = {
+            key: float(np.mean([run["relevance_f1"][key] for run in of_seeds])) for key in of_seeds[0]["relevance_f1"]
+        }
+    for arm, of_seeds in runs.items():
+        if arm != "without" and "without" in runs and len(of_seeds) == len(runs["without"]):
+            for way in ("direct", "selected"):
+                pairs = zip(runs["without"], of_seeds, strict=True)
+                # What an arm is compared with always answers directly: without ASKG there is nothing to select by.
+                saved = np.concatenate([lost(base, "direct") - lost(run, way) for base, run in pairs])
+                table[arm][f"{way}_saved_to_without"] = describe_mean(saved)
+    return table
+
+
+def describe_mean(values: np.ndarray) -> dict[str, Any]:
+    """Mean and bootstrap interval."""
+    rows = np.stack([values, np.ones(len(values))], axis=1)
+    low, high = bootstrap_interval(rows, lambda sums: sums[:, 0] / sums[:, 1])
+    return {"value": float(values.mean()), "interval": [low, high], "n": len(values)}
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base", type=Path, required=True, help="the stage-0 generator with its processor")
+    parser.add_argument("--retriever", type=Path, default=Path("examples/checkpoints/rablip-tiny/retriever"))
+    parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--learning-rate", type=float, default=8e-4)
+    parser.add_argument("--questions-per-pass", type=int, default=24)
+    parser.add_argument("--worlds", type=int, default=4)
+    parser.add_argument("--train-entities", type=int, default=400)
+    parser.add_argument("--eval-seed", type=int, default=4242)
+    parser.add_argument("--eval-entities", type=int, default=200)
+    parser.add_argument("--eval-questions", type=int, default=300)
+    parser.add_argument("--work-dir", type=Path, default=Path("runs/askg_ablation"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train and evaluate what is not there yet, then write the table."""
+    args = parse_arguments()
+    logging.basicConfig(level=logging.INFO)
+    base, processor = load_base(args.base)
+    pools: list[TrainingPool] = []
+    test: TrainingPool | None = None
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for seed in args.seeds:
+        for arm in args.arms:
+            file = args.work_dir / f"{arm}-{seed}.json"
+            if not file.is_file():
+                if test is None:
+                    pools, test = build_pools(args, base, processor)
+                model, facts = train_arm(arm, seed, args, base, processor, pools, args.work_dir / f"{arm}-{seed}")
+                outcomes = facts | evaluate_run(model, processor, test, args)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(json.dumps(outcomes), encoding="utf-8")
+            run = json.loads(file.read_text(encoding="utf-8"))
+            runs.setdefault(arm, []).append(run)
+            summary = {key: round(float(np.mean(run["direct"][key])), 3) for key in ("none/0", "mixed/9")}
+            print(arm, seed, summary, "lost", round(float(lost(run, "direct").mean()), 3), flush=True)
+    if test is None:
+        _, test = build_pools(argparse.Namespace(**{**vars(args), "worlds": 0}), base, processor)
+    report = {
+        "command": "python examples/benchmarks/askg_ablation.py",
+        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "world_version": WORLD_VERSION,
+        "versions": {"rablip": rablip.__version__, "torch": torch.__version__},
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "leak": measure_leak(test),
+        "table": summarise(runs),
+        "train_seconds": {arm: [run["train_seconds"] for run in of_seeds] for arm, of_seeds in runs.items()},
+        "labels": {
+            arm: [run["labels"] for run in of_seeds] for arm, of_seeds in runs.items() if "labels" in of_seeds[0]
+        },
+    }
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(report["table"], indent=1))
+
+
+if __name__ == "__main__":
+    main()
