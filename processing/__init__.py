@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .collators import CandidateExample, GeneratorCollator, RerankerCollator, RetrieverCollator
+    from .candidate_example import CandidateExample
+    from .collators import GeneratorCollator, RerankerCollator, RetrieverCollator
     from .images_rablip import ImageError, load_image
     from .knowledge_rablip import ImageRef, KnowledgeItem, Modality, QuestionExample
     from .processing_rablip import RablipProcessor, RablipRetrieverProcessor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         neutralize_markers,
         parse_askg_answer,
     )
+    from .raw_rows import read_row
 
 __all__ = [
     "CandidateExample",
@@ -44,10 +46,12 @@ __all__ = [
     "load_image",
     "neutralize_markers",
     "parse_askg_answer",
+    "read_row",
 ]
 
 _MODULES: dict[str, tuple[str, ...]] = {
-    "collators": ("CandidateExample", "GeneratorCollator", "RerankerCollator", "RetrieverCollator"),
+    "candidate_example": ("CandidateExample",),
+    "collators": ("GeneratorCollator", "RerankerCollator", "RetrieverCollator"),
     "images_rablip": ("ImageError", "load_image"),
     "knowledge_rablip": ("ImageRef", "KnowledgeItem", "Modality", "QuestionExample"),
     "processing_rablip": ("RablipProcessor", "RablipRetrieverProcessor"),
@@ -62,6 +66,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "neutralize_markers",
         "parse_askg_answer",
     ),
+    "raw_rows": ("read_row",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,10 +1,12 @@
-"""Collators: training examples to batches, with candidates in seeded random order; they only call the processors."""
+"""Collators: training examples to batches, with candidates in seeded random order; they only call the processors.
+
+Rows are `CandidateExample`s, or rows of a table of your own (`read_row` says which columns they have).
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,49 +14,18 @@ import torch
 from torch.utils.data import get_worker_info
 
 from .batching_rablip import Picture, pad_rows
+from .candidate_example import CandidateExample
 from .images_rablip import load_image
 from .item_keys import make_content_key, make_id_key
 from .knowledge_rablip import KnowledgeItem, Modality, QuestionExample
 from .processing_rablip import RablipProcessor
 from .processing_rablip_retriever import RablipRetrieverProcessor
+from .raw_rows import read_row
 
-__all__ = ["CandidateExample", "GeneratorCollator", "RerankerCollator", "RetrieverCollator"]
+__all__ = ["GeneratorCollator", "RerankerCollator", "RetrieverCollator"]
 
 # Ids to frozen vision-tower features (num_ids, num_patches + 1, vision_hidden_size).
 FeatureLookup: TypeAlias = Callable[[Sequence[str]], torch.Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CandidateExample:
-    """A question with candidates that are known to help, or known not to.
-
-    Args:
-        question: the question.
-        candidates: the candidates; their order carries nothing, collators shuffle it.
-        relevance: how relevant each candidate is, 0 to 1.
-        answer: the answer to learn from these candidates, None for none.
-
-    Raises:
-        ValueError: when there are not as many relevance values as candidates.
-
-    Example:
-        >>> question = QuestionExample(id="q", question="When was it built?")
-        >>> tower = KnowledgeItem(id="a", text="Built in 1889.")
-        >>> CandidateExample(question=question, candidates=(tower,), relevance=(1.0,), answer="1889").answer
-        '1889'
-    """
-
-    question: QuestionExample
-    candidates: tuple[KnowledgeItem, ...]
-    relevance: tuple[float, ...]
-    answer: str | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.candidates) != len(self.relevance):
-            raise ValueError(
-                f"Question {self.question.id!r} has {len(self.candidates)} candidates but {len(self.relevance)} "
-                "relevance values. Give one per candidate."
-            )
 
 
 class _Collator:
@@ -77,6 +48,10 @@ class _Collator:
         self._generator = generator
         self._seed = 0 if generator is None else int(generator.integers(2**63))
         self._worker_seed: int | None = None
+
+    @staticmethod
+    def _read(examples: Sequence[CandidateExample | Mapping[str, Any]]) -> list[CandidateExample]:
+        return [example if isinstance(example, CandidateExample) else read_row(example) for example in examples]
 
     def _shuffle(self, example: CandidateExample) -> list[tuple[KnowledgeItem, float]]:
         if self._generator is None:
@@ -139,8 +114,8 @@ class RetrieverCollator(_Collator):
         self.processor = processor
         self.modalities = modalities
 
-    def __call__(self, examples: Sequence[CandidateExample]) -> dict[str, torch.Tensor]:
-        """Collates examples; each needs a relevant candidate.
+    def __call__(self, rows: Sequence[CandidateExample | Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Collates rows; each needs a relevant candidate.
 
         Returns:
             The questions' inputs, the items' inputs with the prefix `knowledge_` (an item that several rows hold
@@ -156,6 +131,7 @@ class RetrieverCollator(_Collator):
         Raises:
             ValueError: when a row has no relevant candidate.
         """
+        examples = self._read(rows)
         items: dict[str, KnowledgeItem] = {}
         positives: list[set[str]] = []
         for example in examples:
@@ -216,8 +192,8 @@ class RerankerCollator(_Collator):
         super().__init__(generator, root, features, question_features)
         self.processor = processor
 
-    def __call__(self, examples: Sequence[CandidateExample]) -> dict[str, torch.Tensor]:
-        """Collates examples.
+    def __call__(self, rows: Sequence[CandidateExample | Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Collates rows.
 
         Returns:
             The pairs' inputs and `relevance_labels` (num_pairs,) float.
@@ -225,6 +201,7 @@ class RerankerCollator(_Collator):
         Raises:
             ValueError: when no row has a candidate.
         """
+        examples = self._read(rows)
         asked = self._open_questions([example.question for example in examples])
         pairs = [
             (example.question.question, pictures, item, value)
@@ -272,8 +249,9 @@ class GeneratorCollator(_Collator):
         self.processor = processor
         self.askg = askg
 
-    def __call__(self, examples: Sequence[CandidateExample]) -> dict[str, torch.Tensor]:
-        """Collates examples; what comes back is documented at `RablipProcessor.process_generation`."""
+    def __call__(self, rows: Sequence[CandidateExample | Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Collates rows; what comes back is documented at `RablipProcessor.process_generation`."""
+        examples = self._read(rows)
         shuffled = [self._shuffle(example) for example in examples]
         evidence = [[item for item, _ in row] for row in shuffled]
         opened = iter(self._open_items([item for row in evidence for item in row]))

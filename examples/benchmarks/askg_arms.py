@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rablip import Modality, QuestionExample
-from rablip.processing.collators import CandidateExample
+from rablip.processing import CandidateExample
 from rablip.training import NoiseMix, StageTrainer, TrainingPool, make_generator_batch
 from rablip.training.batches import draw_questions
 from rablip.training.candidates import choose_distinct

@@ -70,10 +70,10 @@ def push(
 
 def merge(
     adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="An adapter's folder, or a Hub id.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The generator's folder to write.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The model folder to write.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Merge an adapter into its base model: a plain generator in OUT, with its processor."""
+    """Merge an adapter into its base model: a plain model in OUT, with its processor."""
     with one_json_object(as_json) as write:
         if out.exists() and any(out.iterdir()):
             raise FileExistsError(f"{out} holds something already. Remove it, or name another folder.")
@@ -81,10 +81,10 @@ def merge(
         from ..training.adapters import load_base_processor
 
         source = check_model(adapter)
-        generator, processor = merge_adapter(source), load_base_processor(source)
-        generator.save_pretrained(out)
+        model, processor = merge_adapter(source), load_base_processor(source)
+        model.save_pretrained(out)
         processor.save_pretrained(out)
-        write({"folder": str(out)}) if as_json else typer.echo(f"A generator in {out}")
+        write({"folder": str(out)}) if as_json else typer.echo(f"A {type(model).__name__} in {out}")
 
 
 def _show(plan: PushPlan, dry_run: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +17,14 @@ from peft import (
     set_peft_model_state_dict,
 )
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from transformers import AutoModel, AutoProcessor
 
-from ..modeling_rablip import RablipForConditionalGeneration
 from ..modeling_rablip.modeling_rablip_generator import TRAINED_PARTS
-from ..processing import RablipProcessor
 from ..snapshots import fetch_model
 from .presets import LORA_TARGETS, QFORMER_TARGET
 
+SUMMARY_NAME = "training.json"
+_FITTED_FIELDS = ("relevance_temperature", "relevance_threshold", "citation_threshold", "abstain_threshold")
 LoraPart = Literal["language_model", "qformer"]
 _FROZEN_PARTS = ("vision_model", "language_model")
 
@@ -121,26 +123,30 @@ def load_adapter(model: Any, source: str | Path, *, is_trainable: bool = False, 
     return adapted if is_trainable else adapted.eval()
 
 
-def merge_adapter(source: str | Path, **kwargs: Any) -> RablipForConditionalGeneration:
-    """A plain generator: the adapter's base model with the adapter merged into its weights.
+def merge_adapter(source: str | Path, **kwargs: Any) -> Any:
+    """A plain model: the adapter's base model with the adapter merged into its weights.
 
     Args:
         source: local folder or Hub id of the adapter; its configuration names the base model.
         kwargs: as in `load_adapter`.
 
     Returns:
-        The generator in evaluation mode.
+        The generator, retriever or re-ranker in evaluation mode, with the temperature and thresholds that `rablip
+        train` fitted for the adapter, where it did.
 
     Raises:
         As `load_adapter`; ValueError where it names no base model, OSError where that cannot be found.
     """
     folder = fetch_model(source, **kwargs).folder
     name, revision = _find_base(folder)
-    base = RablipForConditionalGeneration.from_pretrained(name, revision=revision or "main")
-    return load_adapter(base, folder).merge_and_unload().eval()
+    base = AutoModel.from_pretrained(name, revision=revision or "main")
+    merged = load_adapter(base, folder).merge_and_unload().eval()
+    for field, value in _read_fitted(folder).items():
+        setattr(merged.config, field, value)
+    return merged
 
 
-def load_base_processor(source: str | Path, **kwargs: Any) -> RablipProcessor:
+def load_base_processor(source: str | Path, **kwargs: Any) -> Any:
     """The processor saved with an adapter, or else that of its base model.
 
     Args:
@@ -152,9 +158,18 @@ def load_base_processor(source: str | Path, **kwargs: Any) -> RablipProcessor:
     """
     folder = fetch_model(source, **kwargs).folder
     if (folder / "processor_config.json").is_file():
-        return RablipProcessor.from_pretrained(folder)
+        return AutoProcessor.from_pretrained(folder)
     name, revision = _find_base(folder)
-    return RablipProcessor.from_pretrained(name, revision=revision or "main")
+    return AutoProcessor.from_pretrained(name, revision=revision or "main")
+
+
+def _read_fitted(folder: Path) -> dict[str, float]:
+    """What was fitted on validation data and belongs into the configuration; nothing for an adapter made elsewhere."""
+    file = folder / SUMMARY_NAME
+    if not file.is_file():
+        return {}
+    fitted = json.loads(file.read_text(encoding="utf-8")).get("fitted") or {}
+    return {field: float(fitted[field]) for field in _FITTED_FIELDS if field in fitted}
 
 
 def _find_base(folder: Path) -> tuple[str, str | None]:

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from ..processing.collators import CandidateExample, GeneratorCollator, RerankerCollator, RetrieverCollator
+from ..processing.candidate_example import CandidateExample
+from ..processing.collators import GeneratorCollator, RerankerCollator, RetrieverCollator
 from ..processing.knowledge_rablip import QuestionExample
 from .distractors import NoiseMix
 from .pools import TrainingPool

@@ -95,7 +95,9 @@ def fit_generator(
             askg=False,
             noise=noise,
         )
-        relevance = batch.pop("relevance_labels")
+        relevance = batch.pop("relevance_labels", None)
+        if relevance is None:
+            continue  # no row of this batch shows any candidate
         batch.pop("labels", None)
         outputs = generator_model(**{name: value.to(generator_model.device) for name, value in batch.items()})
         read = outputs.relevance_logits.float().cpu()
@@ -105,6 +107,11 @@ def fit_generator(
         shown = counted.any(dim=1)
         row_logits.append(read.max(dim=1).values[shown])
         row_labels.append((relevance == 1).any(dim=1)[shown].float())
+    if not logits:
+        raise ValueError(
+            f"None of {num_batches} batches over {len(pool.examples)} validation questions shows a candidate, so no "
+            "threshold can be fitted. Give more validation questions."
+        )
     all_logits, all_labels = torch.cat(logits), torch.cat(labels)
     with torch.enable_grad():
         temperature = fit_temperature(all_logits, all_labels)

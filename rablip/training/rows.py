@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from ..processing.collators import CandidateExample
+from ..processing.candidate_example import CandidateExample
 from ..processing.knowledge_rablip import Modality, QuestionExample
 from .candidates import (
     NegativeStrategy,

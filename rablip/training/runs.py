@@ -11,7 +11,7 @@ from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
-from .adapters import add_lora
+from .adapters import SUMMARY_NAME, add_lora
 from .feature_building import build_features
 from .loading import StartingPoint, load_start
 from .pools import TrainingPool
@@ -33,7 +33,7 @@ def run_training(
         data: the folder (`read_pool`).
         model: what to start from (`load_start`).
         out: the model folder to write; checkpoints go to its `checkpoints/`, so that an interrupted run goes on. With
-            LoRA it holds the adapter (`rablip merge` makes a plain generator of it).
+            LoRA it holds the adapter (`rablip merge` makes a plain model of it), unless the model had new weights.
         settings: how.
 
     Returns:
@@ -94,14 +94,22 @@ def run_training(
         "settings": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(settings).items()},
     }
     if trainer.is_world_process_zero():
-        # Fitted values go into the configuration, so that they are saved with the weights.
+        if settings.lora and start.new_weights is not None:
+            # An adapter needs its base, and this one is stored nowhere: some of its weights are new.
+            trained = trained.merge_and_unload()
+        # Saved before anything is fitted, which may find that the validation data do not suffice.
+        _save(stage, trained, start.processor, out, summary)
         summary["fitted"] = parts.finish(trained.eval())
-        out.mkdir(parents=True, exist_ok=True)
-        saved = trained.to_reranker() if stage == "fusion" else trained
-        saved.save_pretrained(out)
-        start.processor.save_pretrained(out)
-        (out / "training.json").write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
+        _save(stage, trained, start.processor, out, summary)
     return summary
+
+
+def _save(stage: Stage, trained: Any, processor: Any, out: Path, summary: dict[str, Any]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    saved = trained.to_reranker() if stage == "fusion" else trained
+    saved.save_pretrained(out)
+    processor.save_pretrained(out)
+    (out / SUMMARY_NAME).write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def read_pools(data: str | Path, settings: RunSettings) -> tuple[TrainingPool, TrainingPool]:

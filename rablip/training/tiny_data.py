@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
-from ..processing.collators import CandidateExample
+from ..processing.candidate_example import CandidateExample
 from ..processing.images_rablip import load_image
 from ..processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 from ..processing.processing_rablip import RablipProcessor, RablipRetrieverProcessor

@@ -254,6 +254,8 @@ def test_operations_are_counted_without_weights(make: Callable[..., Any]) -> Non
     for name in ("release", "cache_off", "cache_on"):
         counted = cost_measures.count_flops(make("release_fp32" if name == "release" else name))
         assert on_meta["flops"][name] == counted, name
+    parts = {name: on_meta["flops"][name]["language_model"] for name in ("release", "cache_on")}
+    assert parts["release"] == parts["cache_on"] > 0  # prompts of the same length
     vision = on_meta["flops"]["release"]["vision"]
     assert on_meta["flops"]["cache_off"]["vision"] * 2 == vision > 0 == on_meta["flops"]["cache_on"]["vision"]
 

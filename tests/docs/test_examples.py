@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     (folder / "metadata.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     for name in ("mill.png", "barn.png"):
-        Image.new("RGB", (30, 30), "blue").save(folder / name)
+        Image.new("RGB", (30, 30), "blue" if name == "mill.png" else "white").save(folder / name)
     return folder
 
 
@@ -69,6 +69,53 @@ def test_own_evidence(run: Callable[..., str], tiny_bundle: Path) -> None:
 
 def test_auto_classes(run: Callable[..., str], tiny_folders: dict[str, Path]) -> None:
     assert run("auto_classes.py", "--model", tiny_folders["retriever"]).startswith("tensor(")
+
+
+@pytest.fixture(scope="module")
+def asked(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with questions about it."""
+    asked = Path(shutil.copytree(folder, tmp_path_factory.mktemp("asked") / "folder"))
+    facts = [("Who built the mill?", "Marlow", "fact"), ("How many barrels?", "340", "barn.png")]
+    rows = [
+        {"id": f"q{n}", "question": question, "answers": [answer], "positive_ids": [item]}
+        for n, (question, answer, item) in enumerate(facts * 5)
+    ]
+    (asked / "questions.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    for name in ("shed", "boat"):
+        Image.new("RGB", (30, 30), "red" if name == "shed" else "green").save(asked / f"{name}.png")
+    with (asked / "metadata.jsonl").open("a", encoding="utf-8") as file:
+        for name in ("shed", "boat"):
+            file.write("\n" + json.dumps({"file_name": f"{name}.png", "caption": f"The {name}", "title": name}))
+    return asked
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft
+@pytest.mark.parametrize(
+    ("script", "options", "shown"),
+    [
+        ("train_fusion.py", ["--captioning", "--num_validation", "2"], "picture_to_text_recall@1"),
+        ("train_retriever.py", ["--chunk_size", "2", "--lora"], "recall@5 after"),
+        ("train_reranker.py", ["--candidates", "3"], "relevance_threshold"),
+        ("train_generator.py", ["--lora", "--predict_with_generate"], "abstain_threshold"),
+    ],
+)
+def test_training(
+    script: str,
+    options: list[str],
+    shown: str,
+    run: Callable[..., str],
+    asked: Path,
+    tiny_bundle: Path,
+    tmp_path: Path,
+) -> None:
+    """Each stage's script trains, with cached features, and saves a model that loads with its processor."""
+    limits = ["--max_steps", "2", "--per_device_train_batch_size", "4", "--report_to", "none", "--use_cpu"]
+    files = ["--output_dir", tmp_path / "out", "--feature_cache", tmp_path / "cache"]
+    output = run(script, "--data", asked, "--model", tiny_bundle, *files, *limits, *options)
+    assert shown in output
+    saved = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "processor_config.json" in saved
+    assert saved & {"model.safetensors", "adapter_model.safetensors"}
 
 
 def test_readme_table(run: Callable[..., str], tiny_bundle: Path, tmp_path: Path) -> None:

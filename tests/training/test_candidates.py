@@ -28,8 +28,8 @@ def test_positions_of_relevant_candidates_are_uniform(pool: TrainingPool, full: 
     for number in range(40_000 if full else 8_000):
         example = answerable[number % len(answerable)]
         shown = sample_candidates(pool, example, generator, max_candidates=4, max_pictures=4)
-        if len(shown.ids) in counts and sum(shown.relevance) == 1:
-            counts[len(shown.ids)][shown.relevance.index(1.0)] += 1
+        if len(ids_of(shown)) in counts and sum(shown.relevance) == 1:
+            counts[len(ids_of(shown))][shown.relevance.index(1.0)] += 1
     for size, positions in counts.items():
         total = sum(positions.values())
         assert total > 300
@@ -44,10 +44,10 @@ def test_the_number_of_relevant_candidates_runs_from_none_to_all(pool: TrainingP
     seen = Counter()
     for example in pool.examples * 4:
         shown = sample_candidates(pool, example, generator, max_candidates=4, max_pictures=4)
-        assert len(shown.ids) == len(set(shown.ids)) <= 4
-        seen[int(sum(shown.relevance)), len(shown.ids)] += 1
+        assert len(ids_of(shown)) == len(set(ids_of(shown))) <= 4
+        seen[int(sum(shown.relevance)), len(ids_of(shown))] += 1
         positives = {item for hop in example.hops for item in hop}
-        relevant = {item for item, label in zip(shown.ids, shown.relevance, strict=True) if label}
+        relevant = {item for item, label in zip(ids_of(shown), shown.relevance, strict=True) if label}
         assert relevant in (set(), positives)
         assert shown.answerable == (bool(positives) and relevant == positives)
         assert sum(item.image is not None for item in shown.items) + len(example.images) <= 4
@@ -62,7 +62,7 @@ def test_an_answer_is_never_to_be_learned_without_what_it_needs(pool: TrainingPo
     for example in two_hops * 20:
         shown = sample_candidates(pool, example, generator, max_candidates=4, max_pictures=4)
         first = example.hops[0][0]
-        if first in shown.ids and not shown.answerable:
+        if first in ids_of(shown) and not shown.answerable:
             partial += 1
             assert not any(shown.relevance)
     assert partial > 0

@@ -1,0 +1,103 @@
+"""Stage 4: the generator with ASKG, distractors from the index, LoRA on its language model, with Seq2SeqTrainer.
+
+    python examples/train_generator.py --data my_folder --model examples/checkpoints/rablip-tiny \
+        --output_dir my_adapter --learning_rate 5e-4 --lora --per_device_train_batch_size 16 --predict_with_generate
+    torchrun --nproc-per-node 2 examples/train_generator.py ...     (on CPU add --use_cpu)
+    accelerate launch --config_file examples/fsdp_flan_t5_xxl.yaml examples/train_generator.py ... --bf16
+
+`my_folder` holds a knowledge base and questions.jsonl (id, question, answers, positive_ids; see `read_pool`). With
+`--mine_labels` no positive_ids are read: what turns a wrong answer into a right one counts as relevant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from transformers import HfArgumentParser, Seq2SeqTrainingArguments, set_seed
+
+from rablip.processing import GeneratorCollator
+from rablip.retriever_source import find_retriever, load_retriever
+from rablip.training import (
+    AnswerMetrics,
+    GeneratorTrainer,
+    NoiseMix,
+    QuestionRows,
+    add_lora,
+    apply_labels,
+    build_features,
+    find_distractors,
+    fit_generator,
+    load_start,
+    make_generator_row,
+    mine_candidates,
+    mine_labels,
+    read_pool,
+    split_pool,
+)
+
+
+@dataclass
+class ScriptArguments:
+    """What is trained on what; everything else is Seq2SeqTrainer's."""
+
+    data: str = field(metadata={"help": "folder of a knowledge base and questions.jsonl"})
+    model: str = field(metadata={"help": "model folder, bundle or Hub id to start from"})
+    retriever: str | None = field(default=None, metadata={"help": "finds candidates; by default the bundle's"})
+    candidates: int = field(default=4, metadata={"help": "most candidates shown"})
+    max_images: int | None = field(default=None, metadata={"help": "picture slots of the model"})
+    mine_labels: bool = field(default=False, metadata={"help": "find relevance labels with the generator itself"})
+    feature_cache: str | None = field(default=None, metadata={"help": "folder of the frozen tower's features"})
+    lora: bool = field(default=False, metadata={"help": "LoRA on the language model, which is frozen otherwise"})
+
+
+def main() -> None:
+    """Parse, load, find distractors, train, fit thresholds, save."""
+    script, arguments = HfArgumentParser((ScriptArguments, Seq2SeqTrainingArguments)).parse_args_into_dataclasses()
+    set_seed(arguments.seed)
+    arguments.train_sampling_strategy = "sequential"
+    model, processor, _, _ = load_start("generator", script.model, seed=arguments.seed, max_images=script.max_images)
+    model.freeze_vision_tower()
+    model.freeze_language_model()
+    retriever, retriever_processor = load_retriever(find_retriever(script.retriever or script.model))
+
+    pool = read_pool(script.data)
+    if script.feature_cache is not None:
+        pictures = pool.pictures()
+        cache, _ = build_features(
+            script.feature_cache, pictures, model=model, image_processor=processor.image_processor, root=pool.root
+        )
+        pool = pool.add_features(cache.view(pictures, root=pool.root))
+    print("recall@5 of the retriever:", mine_candidates(retriever, retriever_processor, pool))
+    if script.mine_labels:
+        pool = apply_labels(pool, mine_labels(model, processor, pool))
+    find_distractors(retriever, retriever_processor, pool)
+    learned, validation = split_pool(pool, 0.1, seed=arguments.seed)
+    noise = NoiseMix(max_distractors=max(1, script.candidates - 1))
+    make_row = partial(
+        make_generator_row, max_candidates=script.candidates, max_pictures=processor.max_images, noise=noise
+    )
+
+    trained = add_lora(model) if script.lora else model
+    lookup = pool.feature_lookup
+    trainer = GeneratorTrainer(
+        model=trained,
+        args=arguments,
+        train_dataset=QuestionRows(learned, make_row, seed=arguments.seed),
+        eval_dataset=QuestionRows(validation, make_row, seed=arguments.seed, shuffle=False),
+        data_collator=GeneratorCollator(
+            processor, generator=None, root=pool.root, features=lookup, question_features=lookup
+        ),
+        processing_class=processor,
+        compute_metrics=AnswerMetrics(processor),
+    )
+    trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
+    print(trainer.evaluate())
+    if trainer.is_world_process_zero():
+        print(fit_generator(model.eval(), processor, validation, seed=arguments.seed, noise=noise))
+        trained.save_pretrained(arguments.output_dir)
+        processor.save_pretrained(arguments.output_dir)
+
+
+if __name__ == "__main__":
+    main()

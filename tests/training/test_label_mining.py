@@ -1,0 +1,109 @@
+"""Mined labels: what turns wrong into right is relevant, whatever the questions' own positives say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rablip import KnowledgeItem, QuestionExample
+from rablip.training import MinedLabels, TrainingPool, apply_labels, label_mining, make_generator_row, mine_labels
+from rablip.training import same_answer as is_same
+from rablip.training.distractors import NoiseMix
+from tests.processing.tiny_tokenizers import make_processor
+from tests.tiny import make_generator
+
+FACTS = {
+    "a": "built by Marlow",
+    "b": "built by Hollis",
+    "c": "roof is red",
+    "d": "mill is Kestrel",
+    "e": "Kestrel: 1743",
+}
+    "a": "built by Marlow",
+    "b": "built by Hollis",
+    "c": "roof is red",
+    "d": "mill is Kestrel",
+    "e": "Kestrel: 1743",
+}
+
+
+def make_pool() -> TrainingPool:
+    items = {key: KnowledgeItem(id=key, title=key, text=text) for key, text in FACTS.items()}
+    examples = [
+        QuestionExample(id="one", question="Who built it?", answers=("Marlow",)),
+        QuestionExample(id="two", question="When was Kestrel founded?", answers=("1743",)),
+        QuestionExample(id="known", question="What color is it?", answers=("red",)),
+        QuestionExample(id="never", question="How many?", answers=("nine",)),
+        QuestionExample(id="none", question="Is there any?"),
+    ]
+    mined = {(example.id, 0): list("abcde") for example in examples}
+    return TrainingPool(items=items, examples=examples, mined=mined)
+
+
+def oracle(_model: Any, _processor: Any, _pool: Any, examples: Any, evidence: Any, **_: Any) -> list[str]:
+    """Answers as a perfect reader would: "two" needs both of its facts, "known" none."""
+    said = []
+    for example, items in zip(examples, evidence, strict=True):
+        shown = {item.id for item in items}
+        right = {
+            "one": "a" in shown,
+            "two": {"d", "e"} <= shown,
+            "known": "b" not in shown,
+            "never": False,
+        }[example.id]
+        said.append(example.answers[0].upper() + "." if right else "no idea")
+    return said
+
+
+@pytest.fixture
+def labels(monkeypatch: pytest.MonkeyPatch) -> MinedLabels:
+    monkeypatch.setattr(label_mining, "generate_texts", oracle)
+    model = make_generator("t5")
+    found = mine_labels(model, make_processor("t5"), make_pool(), num_candidates=5, batch_size=3, progress=False)
+    assert not model.training
+    return found
+
+
+def test_what_turns_wrong_into_right_is_relevant(labels: MinedLabels) -> None:
+    assert labels.relevant == {"one": ("a",), "two": ("d", "e")}
+    assert set(labels.irrelevant["one"]) == set("bcde") and set(labels.irrelevant["never"]) == set("abcde")
+    assert labels.known == {"known"}
+
+
+def test_labels_take_the_place_of_positives(labels: MinedLabels) -> None:
+    pool = apply_labels(make_pool(), labels)
+    assert [example.id for example in pool.examples] == ["one", "two", "none"]
+    assert pool.examples[1].positive_ids == ("d", "e") and pool.examples[1].hops == [["d", "e"]]
+    assert set(pool.examples[0].negative_ids) == set("bcde")
+    row = make_generator_row(pool, pool.examples[1], np.random.default_rng(1), max_candidates=4, max_pictures=2)
+    assert {item.id for item, value in zip(row.candidates, row.relevance, strict=True) if value} <= {"d", "e"}
+    assert NoiseMix().weights
+
+
+def test_precision_and_recall_against_gold_labels(labels: MinedLabels) -> None:
+    gold = make_pool()
+    gold.examples = [
+        QuestionExample(id="one", question="?", answers=("x",), positive_ids=("a", "b")),
+        QuestionExample(id="two", question="?", answers=("x",), positive_ids=("e",)),
+    ]
+    assert labels.measure(gold) == {"precision": 2 / 3, "recall": 2 / 3, "num_labelled_questions": 2.0}
+
+
+def test_a_real_generator_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every candidate alone, pairs where none helps, and nothing of the questions' positives."""
+    processor = make_processor("t5")
+    model = make_generator("t5", image_token_index=processor.image_token_id)
+    found = mine_labels(model, processor, make_pool(), num_candidates=3, max_new_tokens=2, progress=False)
+    assert found.relevant == {} and set(found.irrelevant) == {"one", "two", "known", "never"}
+    pool = make_pool()
+    pool.mined.clear()
+    with pytest.raises(ValueError, match="mine_candidates"):
+        mine_labels(model, processor, pool)
+
+
+def test_answers_are_compared_as_words() -> None:
+    example = QuestionExample(id="q", question="?", answers=("Old Mill", "1743"))
+    assert is_same(" old  mill.", example) and is_same("1743", example)
+    assert not is_same("174", example) and not is_same("", example)

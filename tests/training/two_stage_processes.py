@@ -1,0 +1,85 @@
+"""Generator and re-ranker in two processes, to be run by torchrun; `test_stage_processes.py` starts it."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Seq2SeqTrainingArguments
+
+from rablip.processing import GeneratorCollator, RerankerCollator
+from rablip.training import GeneratorTrainer, QuestionRows, RerankerTrainer, make_generator_row, make_search_row
+from rablip.training.gathering import num_processes, process_rank
+from tests.processing.tiny_tokenizers import make_processor, make_retriever_processor
+from tests.tiny import make_generator, make_reranker, trunk_arguments
+from tests.training.tiny_pool import make_pool
+
+GLOBAL_BATCH, STEPS = 8, 3
+
+
+def train(stage: str, folder: Path) -> dict[str, Any]:
+    """A few steps with the same global batch, however many processes share it: the losses and the last weights."""
+    pool, lookups = make_pool(), {}
+    lookups = {"features": pool.feature_lookup, "question_features": pool.feature_lookup}
+    no_dropout = {
+        name: {**trunk_arguments()[name], "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        for name in ("qformer_config", "adaptive_fusion_config")
+    }
+    if stage == "generator":
+        processor: Any = make_processor("t5", max_images=3)
+        model: Any = make_generator("t5", image_token_index=processor.image_token_id, **no_dropout)
+        make_row: Any = partial(make_generator_row, max_candidates=3, max_pictures=3)
+        trainer_class: Any = GeneratorTrainer
+        collator: Any = GeneratorCollator(processor, generator=None, **lookups)
+    else:
+        processor = make_retriever_processor(max_images=3)
+        model = make_reranker(**no_dropout)
+        make_row = partial(make_search_row, num_candidates=3, max_positives=1)
+        trainer_class, collator = RerankerTrainer, RerankerCollator(processor, generator=None, **lookups)
+    model.freeze_vision_tower()
+    arguments = Seq2SeqTrainingArguments(
+        str(folder / stage),
+        use_cpu=True,
+        per_device_train_batch_size=GLOBAL_BATCH // num_processes(),
+        max_steps=STEPS,
+        learning_rate=1e-2,
+        optim="sgd",
+        lr_scheduler_type="constant",
+        max_grad_norm=0.0,
+        train_sampling_strategy="sequential",
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        ddp_find_unused_parameters=True,
+    )
+    trainer = trainer_class(
+        model=model,
+        args=arguments,
+        train_dataset=QuestionRows(pool, make_row, seed=1),
+        data_collator=collator,
+        processing_class=processor,
+    )
+    trainer.train()
+    return {
+        "losses": torch.tensor([entry["loss"] for entry in trainer.state.log_history if "loss" in entry]),
+        **{name: value.detach() for name, value in model.named_parameters() if value.requires_grad},
+    }
+
+
+def main() -> None:
+    """Every rank trains; the first writes what came out."""
+    from safetensors.torch import save_file
+
+    folder = Path(sys.argv[1])
+    for stage in ("generator", "reranker"):
+        trained = train(stage, folder)
+        if process_rank() == 0:
+            weights = {name: value.contiguous().clone() for name, value in trained.items()}
+            save_file(weights, folder / f"{stage}-{num_processes()}.safetensors")
+
+
+if __name__ == "__main__":
+    main()
