@@ -8,6 +8,7 @@ import platform
 import resource
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -119,23 +120,29 @@ def compare_flops(flops: dict[str, dict[str, int]]) -> dict[str, Any]:
     }
 
 
+class _Saved:
+    """A tensor that autograd keeps; it goes when the part of the graph goes that needs it."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        # Detached: a result that its own node keeps would else keep that node, and neither would ever go.
+        self.tensor = tensor.detach()
+
+
 def count_saved_bytes(arm: Arm) -> int:
     """Bytes that autograd keeps for the backward pass of a step, weights and buffers not counted."""
     own = {tensor.untyped_storage().data_ptr() for tensor in (*arm.model.parameters(), *arm.model.buffers())}
-    kept: dict[int, int] = {}
+    kept: weakref.WeakSet[_Saved] = weakref.WeakSet()
 
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+    def pack(tensor: torch.Tensor) -> _Saved:
+        saved = _Saved(tensor)
+        kept.add(saved)
+        return saved
 
-    # All that is packed lives until the losses go, so that no address is used twice.
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
         losses = arm.losses(0)
-    total = sum(kept.values())
+    storages = [saved.tensor.untyped_storage() for saved in kept]
     del losses
-    return total
+    return sum({place.data_ptr(): place.nbytes() for place in storages if place.data_ptr() not in own}.values())
 
 
 def measure_memory(make: Callable[[], Arm], *, steps: int = 2) -> dict[str, Any]:

@@ -168,6 +168,10 @@ def generator(
     out: OutOption,
     max_candidates: Annotated[int, typer.Option("--candidates", min=1, help="Most candidates shown.")] = 4,
     noise: Annotated[bool, typer.Option("--noise/--no-noise", help="Inject distractors by kind.")] = True,
+    askg_pass: Annotated[
+        bool,
+        typer.Option("--askg-pass/--one-pass", help="A second pass lists the relevant references, or half the cost."),
+    ] = True,
     mine_labels: Annotated[
         bool, typer.Option("--mine-labels", help="Find relevance labels with the generator; positive_ids go unread.")
     ] = False,

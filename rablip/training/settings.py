@@ -36,6 +36,8 @@ class RunSettings:
         captioning: whether fusion pre-training also writes captions.
         max_candidates: most candidates shown to the generator.
         noise: whether distractors by kind are injected (needs a retriever).
+        askg_pass: whether the generator also writes the list of relevant references, in a second pass of the language
+            model; without it relevance is learned in the answer's pass alone, at about half the cost.
         mine_labels: whether relevance labels are found with the generator as it starts (`mine_labels`), in the place
             of the questions' `positive_ids` (needs a retriever).
         resume: go on from the last checkpoint in the output folder.
@@ -66,6 +68,7 @@ class RunSettings:
     captioning: bool = False
     max_candidates: int = 4
     noise: bool = True
+    askg_pass: bool = True
     mine_labels: bool = False
     resume: bool = True
     arguments: Mapping[str, Any] = field(default_factory=dict)

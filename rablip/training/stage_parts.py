@@ -163,7 +163,7 @@ def prepare_generator(
         GeneratorTrainer,
         QuestionRows(pool, make_row, seed=settings.seed),
         QuestionRows(validation, make_row, seed=settings.seed, shuffle=False),
-        _OverPools(partial(GeneratorCollator, start.processor), pool, validation),
+        _OverPools(partial(GeneratorCollator, start.processor, askg=settings.askg_pass), pool, validation),
         finish,
         {"compute_metrics": AnswerMetrics(start.processor)},
     )

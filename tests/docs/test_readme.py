@@ -22,7 +22,7 @@ from tests.tiny_checkpoints import spell_markers
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Run by other tests and make targets (push in tests/hub, against a Hub on this machine); here options are checked.
-ELSEWHERE = ("eval world", "train", "quickstart", "push")
+ELSEWHERE = ("eval world", "train tiny", "quickstart", "push")
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -48,8 +48,22 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
     (folder / "metadata.jsonl").write_text(blocks("json")[0], encoding="utf-8")
     Image.new("RGB", (40, 40), "red").save(folder / "mill.png")
     Image.new("L", (40, 30), 90).save(folder / "boat.jpg")
+    put_questions(folder)
     put_public_checkpoints(place)
     return place
+
+
+def put_questions(folder: Path) -> None:
+    """The README's questions, enough of them to train and to validate on, and some more pictures with captions."""
+    rows = [json.loads(line) for line in blocks("json")[1].splitlines()]
+    asked = [{**row, "id": f"{row['id']}-{number}"} for number in range(12) for row in rows]
+    (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, asked)), encoding="utf-8")
+    with (folder / "metadata.jsonl").open("a", encoding="utf-8") as file:
+        for number, color in enumerate(("blue", "green", "white", "black", "yellow")):
+            Image.new("RGB", (40, 40), color).save(folder / f"{color}.png")
+            file.write(
+                json.dumps({"file_name": f"{color}.png", "caption": f"The {color} barn number {number}"}) + "\n"
+            )
 
 
 def put_public_checkpoints(place: Path) -> None:
@@ -91,6 +105,7 @@ def test_make_targets_exist(name: str) -> None:
     assert named and named <= make_targets(), named - make_targets()
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft
 def test_commands_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks in their order, since a later one needs the index of an earlier one."""
     monkeypatch.chdir(place)

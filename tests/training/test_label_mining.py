@@ -21,12 +21,6 @@ FACTS = {
     "d": "mill is Kestrel",
     "e": "Kestrel: 1743",
 }
-    "a": "built by Marlow",
-    "b": "built by Hollis",
-    "c": "roof is red",
-    "d": "mill is Kestrel",
-    "e": "Kestrel: 1743",
-}
 
 
 def make_pool() -> TrainingPool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,8 @@ def train(stage: str, folder: Path) -> dict[str, Any]:
     arguments = Seq2SeqTrainingArguments(
         str(folder / stage),
         use_cpu=True,
-        per_device_train_batch_size=GLOBAL_BATCH // num_processes(),
+        # Of torchrun: the processes meet only when Trainer starts.
+        per_device_train_batch_size=GLOBAL_BATCH // int(os.environ.get("WORLD_SIZE", "1")),
         max_steps=STEPS,
         learning_rate=1e-2,
         optim="sgd",

@@ -1,0 +1,166 @@
+"""Writes the measured figures of training (examples/benchmarks/results/) into README.md; `--check` only compares."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+BEGIN, END = "<!-- training:begin", "<!-- training:end -->"
+ARM_NAMES = {
+    "without": "without ASKG",
+    "release": "the release's ASKG",
+    "ours": "ours",
+    "ours_noise": "ours + noise",
+    "unlabelled": "no relevance labels",
+    "mined": "ours + noise, mined labels",
+}
+
+
+def render_askg(report: Mapping[str, Any]) -> list[str]:
+    """Accuracy by number of distractors, what 9 of them cost, and the leak."""
+    table, arguments, leak = report["table"], report["arguments"], report["leak"]
+    kinds = {"none/0": "0", "mixed/3": "3 mixed", "mixed/9": "9 mixed"}
+    kinds |= {
+        f"{kind}/9": f"9 {kind.replace('_', ' ')}" for kind in ("same_entity", "look_alike", "other_modality", "empty")
+    }
+    lines = [
+        f"**ASKG** (`{report['command']}`, {len(arguments['seeds'])} seeds, {arguments['steps']} steps, "
+        f"{arguments['eval_questions']} questions each): accuracy of the generator with the right evidence among so "
+        "many distractors, answering from all of it; lost: from 0 to 9, mean over kinds, with a 95 % bootstrap "
+        "interval; selected: lost when it answers from what it judges relevant.",
+        "",
+        f"| trained | {' | '.join(kinds.values())} | lost | selected |",
+        f"|---|{'---:|' * (len(kinds) + 2)}",
+    ]
+    for arm, figures in table.items():
+        cells = [f"{figures['direct'][key]:.3f}" for key in kinds]
+        lines.append(
+            f"| {ARM_NAMES[arm]} | {' | '.join(cells)} | {interval(figures['direct_lost'])} "
+            f"| {interval(figures['selected_lost'])} |"
+        )
+    lines += [
+        "",
+        f'The leak: answering "the first reference" is right in {100 * leak["release_first"]:.0f} % of the release\'s '
+        f"pairs and in {100 * leak['ours_first']:.1f} % of our rows, where a guess is right in "
+        f"{100 * leak['ours_chance']:.1f} %.",
+    ]
+    return lines
+
+
+def render_retriever(report: Mapping[str, Any]) -> list[str]:
+    """Recall by modality and kind of negatives."""
+    table, arguments = report["recall@5"], report["arguments"]
+    columns = [name for name in next(iter(table.values())) if name not in ("worst", "overall")]
+    names = {"start": "start (in-batch only)", "in_batch": "in-batch only, as long", "random": "random items"}
+    names |= {"random_hard": "random hard", "modality": "modality-aware hard"}
+    lines = [
+        f"**Hard negatives** (`{report['command']}`, {len(arguments['seeds'])} seeds, {arguments['first_steps']} + "
+        f"{arguments['steps']} steps): Recall@5 on an unseen world by modality of the needed item; the worst in bold.",
+        "",
+        f"| negatives | {' | '.join(name.replace('_', '+') for name in columns)} | overall |",
+        f"|---|{'---:|' * (len(columns) + 1)}",
+    ]
+    for arm, figures in table.items():
+        cells = []
+        for name in columns:
+            value = f"{figures[name]['value']:.3f}"
+            cells.append(f"**{value}**" if name == figures["worst"] else value)
+        lines.append(f"| {names[arm]} | {' | '.join(cells)} | {interval(figures['overall'])} |")
+    return lines
+
+
+def render_adapters(report: Mapping[str, Any]) -> list[str]:
+    """Quality, trained parameters and memory of adapters and of full fine-tuning."""
+    lines = [
+        f"**Adapters** (`{report['command']}`, {len(report['arguments']['seeds'])} seeds, "
+        f"{report['arguments']['steps']} steps): what is trained beside Q-Former, fusion, projection and heads.",
+        "",
+        "| language model | accuracy | trained parameters | gradients and optimizer, MB | saved, MB |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, figures in report["arms"].items():
+        lines.append(
+            f"| {name} | {interval(figures['accuracy'])} | {figures['trained_parameters']:,} "
+            f"| {figures['state_megabytes']:.1f} | {figures['saved_megabytes']:.1f} |"
+        )
+    return lines
+
+
+def render_cost(report: Mapping[str, Any]) -> list[str]:
+    """Speed and memory beside the release's loop."""
+    names = {
+        "release": "the release's loop, its own precisions",
+        "release_fp32": "the same, language model in fp32",
+        "cache_off": "ours, cache off",
+        "cache_on": "ours, cached features",
+        "cache_on_lora": "ours, cached, LoRA on the language model",
+        "cache_on_one_pass": "ours, cached, relevance read in the answer's pass only",
+    }
+    machine = report["machine"]
+    lines = [
+        f"**Cost of a step** (`{report['command']}`; {machine['cpu']}, {machine['threads']} "
+        f"thread, {machine['cpu_capability']}; reduced dims; {report['rounds']} paired rounds): steps a second as "
+        "ratios, peak memory beyond the model as it is built.",
+        "",
+        "| loop | speed over the release | over the release in fp32 | peak memory, MB | tower calls a step |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for arm, figures in report["arms"].items():
+        speed, fair = figures["speed_over_release"], figures["speed_over_release_fp32"]
+        memory = figures["memory_megabytes"]["peak_above_construction"]
+        lines.append(
+            f"| {names.get(arm, arm)} | {speed['median']:.1f} ({speed['low']:.1f} to {speed['high']:.1f}) "
+            f"| {fair['median']:.2f} ({fair['low']:.2f} to {fair['high']:.2f}) | {memory:.0f} "
+            f"| {figures['calls_per_step']['vision_calls']:g} |"
+        )
+    return lines
+
+
+def interval(figure: Mapping[str, Any]) -> str:
+    """A value with its interval."""
+    low, high = figure["interval"]
+    return f"{figure['value']:.3f} ({low:.3f} to {high:.3f})"
+
+
+RENDERERS: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "askg_ablation": render_askg,
+    "retriever_ablation": render_retriever,
+    "adapters": render_adapters,
+    "training_cost": render_cost,
+}
+
+
+def render(results: Path) -> str:
+    """All sections whose results are there."""
+    parts = []
+    for name, renderer in RENDERERS.items():
+        file = results / f"{name}.json"
+        if file.is_file():
+            parts.append("\n".join(renderer(json.loads(file.read_text(encoding="utf-8")))))
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    """Update the README, or say that it is out of date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", default=Path(__file__).parent / "results", type=Path)
+    parser.add_argument("--readme", default=ROOT / "README.md", type=Path)
+    parser.add_argument("--check", action="store_true", help="exit code 1 when it is out of date")
+    arguments = parser.parse_args()
+    text = arguments.readme.read_text(encoding="utf-8")
+    start, end = text.index(BEGIN), text.index(END)
+    first_line = text[start : text.index("\n", start)]
+    wanted = f"{text[:start]}{first_line}\n{render(arguments.results)}\n{text[end:]}"
+    if not arguments.check:
+        arguments.readme.write_text(wanted, encoding="utf-8")
+    elif wanted != text:
+        sys.exit(f"{arguments.readme} is out of date: run this script without --check")
+
+
+if __name__ == "__main__":
+    main()
