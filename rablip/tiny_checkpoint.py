@@ -11,9 +11,9 @@ from .answering import RablipAnswerer
 from .evaluation import fit_thresholds
 from .evaluation.world_runs import WorldRun
 from .training import fit_generator, fit_reranker, mine_candidates
-from .training.tiny import TinyTraining
-from .training.tiny_data import build_pool
-from .training.tiny_recipe import TinyRecipe
+from .training.tiny.data import build_pool
+from .training.tiny.recipe import TinyRecipe
+from .training.tiny.training import TinyTraining
 from .world import WORLD_VERSION
 
 __all__ = ["train_tiny"]

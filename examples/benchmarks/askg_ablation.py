@@ -41,7 +41,7 @@ from rablip.training import (
     same_answer,
     sample_distractors,
 )
-from rablip.training.tiny_data import build_pool
+from rablip.training.tiny.data import build_pool
 from rablip.world import WORLD_VERSION, make_world
 
 COUNTS = (0, 1, 3, 5, 9)

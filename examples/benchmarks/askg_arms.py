@@ -20,8 +20,8 @@ import numpy as np
 from rablip import Modality, QuestionExample
 from rablip.processing import CandidateExample
 from rablip.training import NoiseMix, StageTrainer, TrainingPool, make_generator_batch
-from rablip.training.batches import draw_questions
-from rablip.training.candidates import choose_distinct
+from rablip.training.data.batches import draw_questions
+from rablip.training.data.candidates import choose_distinct
 
 ARMS = ("without", "release", "ours", "ours_noise")
 OUR_CANDIDATES = 4

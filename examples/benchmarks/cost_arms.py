@@ -13,7 +13,7 @@ from release_loop import ReleaseLoop, ReleaseStep
 from torch import nn
 
 from rablip import RablipForConditionalGeneration
-from rablip.training.adapters import add_lora
+from rablip.training.runs.adapters import add_lora
 
 ARMS = {
     "release": "the release's loop at its own precisions: four passes through the tower, language model in bf16",

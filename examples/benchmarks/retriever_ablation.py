@@ -26,9 +26,9 @@ from rablip.evaluation import gold_pairs
 from rablip.evaluation.intervals import proportion_figure
 from rablip.processing import RetrieverCollator
 from rablip.training import TrainingPool, make_search_row, mine_candidates, retrieve_candidates, run_stage
-from rablip.training.batches import draw_questions
-from rablip.training.tiny_data import build_pool
-from rablip.training.tiny_recipe import RETRIEVAL
+from rablip.training.data.batches import draw_questions
+from rablip.training.tiny.data import build_pool
+from rablip.training.tiny.recipe import RETRIEVAL
 from rablip.world import WORLD_VERSION, make_world
 
 ARMS = ("in_batch", "random", "random_hard", "modality")

@@ -38,7 +38,7 @@ from cost_measures import (
 from cost_report import make_report, print_report
 from cost_setup import DIMS, CostData, make_image_processor
 
-from rablip.training.feature_cache import FeatureCache
+from rablip.training.features.cache import FeatureCache
 
 RESULTS = Path(__file__).parent / "results" / "training_cost.json"
 NUM_BATCHES = 4

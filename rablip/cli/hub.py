@@ -78,7 +78,7 @@ def merge(
         if out.exists() and any(out.iterdir()):
             raise FileExistsError(f"{out} holds something already. Remove it, or name another folder.")
         from ..training import merge_adapter
-        from ..training.adapters import load_base_processor
+        from ..training.runs.adapters import load_base_processor
 
         source = check_model(adapter)
         model, processor = merge_adapter(source), load_base_processor(source)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..processing.knowledge_rablip import QuestionExample
-from ..training.calibration import fit_threshold
+from ..training.runs.calibration import fit_threshold
 
 if TYPE_CHECKING:
     from ..answering import RablipAnswerer

@@ -1,9 +1,7 @@
 """Training: pools and rows, the stages and their trainers over transformers' own, mining, calibration, adapters."""
 
-from .adapters import TRAINED_PARTS, add_lora, load_adapter, merge_adapter
-from .batches import make_generator_batch, make_reranker_batch, make_retriever_batch
-from .calibration import fit_temperature, fit_threshold
-from .candidates import (
+from .data.batches import make_generator_batch, make_reranker_batch, make_retriever_batch
+from .data.candidates import (
     NEGATIVE_STRATEGIES,
     CandidateSet,
     choose_negatives,
@@ -11,29 +9,31 @@ from .candidates import (
     sample_negatives,
     sample_noisy_candidates,
 )
-from .distractors import DISTRACTOR_KINDS, NoiseMix, empty_item, find_distractors, sample_distractors
-from .feature_building import build_features
-from .feature_cache import FeatureCache
-from .features import encode_pictures
-from .fitting import fit_generator, fit_reranker
-from .fusion_metrics import measure_pair_retrieval
-from .fusion_pretraining import FusionPretraining
-from .fusion_rows import FusionCollator, PairRows, PicturePair, pairs_from_items
-from .generator_trainer import GeneratorTrainer
-from .label_mining import MinedLabels, apply_labels, generate_texts, mine_labels, same_answer
-from .loading import StartingPoint, load_start
-from .mining import index_pool, mine_candidates, retrieve_candidates, search_questions, split_by_modality
-from .pools import TrainingPool
-from .presets import STAGES, choose_learning_rate, make_arguments
-from .relevance_metrics import AnswerMetrics, measure_relevance
-from .reranker_trainer import FusionTrainer, RerankerTrainer
-from .retriever_trainer import RetrieverTrainer
-from .rows import QuestionRows, make_generator_row, make_search_row
-from .runs import run_training
-from .settings import RunSettings
-from .sources import make_pool, read_pool, split_pool
-from .stage_trainer import StageTrainer
-from .stages import StepDataset, run_stage
+from .data.distractors import DISTRACTOR_KINDS, NoiseMix, empty_item, find_distractors, sample_distractors
+from .data.label_mining import MinedLabels, apply_labels, generate_texts, mine_labels, same_answer
+from .data.mining import index_pool, mine_candidates, retrieve_candidates, search_questions, split_by_modality
+from .data.pools import TrainingPool
+from .data.rows import QuestionRows, make_generator_row, make_search_row
+from .data.sources import make_pool, read_pool, split_pool
+from .features.building import build_features
+from .features.cache import FeatureCache
+from .features.in_memory import encode_pictures
+from .fusion.metrics import measure_pair_retrieval
+from .fusion.pretraining import FusionPretraining
+from .fusion.rows import FusionCollator, PairRows, PicturePair, pairs_from_items
+from .runs.adapters import TRAINED_PARTS, add_lora, load_adapter, merge_adapter
+from .runs.calibration import fit_temperature, fit_threshold
+from .runs.fitting import fit_generator, fit_reranker
+from .runs.loading import StartingPoint, load_start
+from .runs.presets import STAGES, choose_learning_rate, make_arguments
+from .runs.run import run_training
+from .runs.settings import RunSettings
+from .tiny.stages import StepDataset, run_stage
+from .trainers.generator_trainer import GeneratorTrainer
+from .trainers.pair_trainers import FusionTrainer, RerankerTrainer
+from .trainers.relevance_metrics import AnswerMetrics, measure_relevance
+from .trainers.retriever_trainer import RetrieverTrainer
+from .trainers.stage_trainer import StageTrainer
 
 __all__ = [
     "DISTRACTOR_KINDS",

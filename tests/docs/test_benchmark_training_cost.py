@@ -18,7 +18,7 @@ from transformers import AutoConfig
 
 from rablip import RablipForConditionalGeneration
 from rablip.modeling_rablip.conversion_official_rablip import configure_from_official
-from rablip.training.feature_cache import FeatureCache
+from rablip.training.features.cache import FeatureCache
 
 # peft asks for it
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

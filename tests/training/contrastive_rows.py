@@ -12,7 +12,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 from rablip import RablipRetriever
 from rablip.processing import CandidateExample, ImageRef, KnowledgeItem, QuestionExample, RetrieverCollator
-from rablip.training.retriever_trainer import RetrieverTrainer
+from rablip.training.trainers.retriever_trainer import RetrieverTrainer
 from tests.processing.tiny_tokenizers import make_retriever_processor
 from tests.tiny import NUM_IMAGE_TOKENS, make_retriever, trunk_arguments
 

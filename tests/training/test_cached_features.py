@@ -14,8 +14,8 @@ import torch
 
 from rablip.processing import ImageError, ImageRef
 from rablip.training import TrainingPool
-from rablip.training.cached_features import CachedFeatures
-from rablip.training.feature_cache import FeatureCache
+from rablip.training.features.cache import FeatureCache
+from rablip.training.features.cached_features import CachedFeatures
 from tests.processing.tiny_tokenizers import make_image_processor
 from tests.tiny import NUM_IMAGE_TOKENS, make_retriever
 from tests.training.feature_inputs import encode_png, write_pictures

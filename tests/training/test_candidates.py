@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rablip.training import CandidateSet, TrainingPool, sample_candidates, sample_negatives
-from rablip.training.candidates import choose_distinct
+from rablip.training.data.candidates import choose_distinct
 from tests.training.tiny_pool import make_pool
 
 

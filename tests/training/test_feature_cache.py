@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from rablip.processing import ImageError, ImageRef, load_image
-from rablip.training.adapters import add_lora
-from rablip.training.feature_cache import FeatureCache
-from rablip.training.feature_manifest import MANIFEST_NAME
+from rablip.training.features.cache import FeatureCache
+from rablip.training.features.manifest import MANIFEST_NAME
+from rablip.training.runs.adapters import add_lora
 from tests.processing.tiny_tokenizers import make_image_processor, make_retriever_processor
 from tests.tiny import LM_VOCAB_SIZE, NUM_IMAGE_TOKENS, make_generator, make_retriever
 from tests.tiny_inputs import generator_rows, join_generator_rows, join_trunk_rows, trunk_rows

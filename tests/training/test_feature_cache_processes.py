@@ -16,8 +16,8 @@ import torch
 
 from rablip import RablipRetriever
 from rablip.processing import ImageRef
-from rablip.training.feature_building import build_features
-from rablip.training.feature_cache import FeatureCache
+from rablip.training.features.building import build_features
+from rablip.training.features.cache import FeatureCache
 from tests.processing.tiny_tokenizers import make_image_processor
 from tests.tiny import make_retriever
 from tests.training.feature_inputs import write_pictures
@@ -32,7 +32,7 @@ import torch
 from accelerate import PartialState
 from rablip import RablipRetriever
 from rablip.processing import ImageRef
-from rablip.training.feature_building import build_features
+from rablip.training.features.building import build_features
 from tests.processing.tiny_tokenizers import make_image_processor
 
 folder, model_folder, root, seconds = sys.argv[1:]

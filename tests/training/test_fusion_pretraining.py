@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from rablip import RablipReranker
-from rablip.training.fusion_pretraining import FusionPretraining
-from rablip.training.pair_negatives import draw_negatives, mark_known_pairs
+from rablip.training.fusion.pair_negatives import draw_negatives, mark_known_pairs
+from rablip.training.fusion.pretraining import FusionPretraining
 from tests.tiny import (
     IMAGE_SIZE,
     NUM_IMAGE_TOKENS,

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rablip.training.fusion_pretraining import FusionPretraining
+from rablip.training.fusion.pretraining import FusionPretraining
 from tests.tiny import NUM_IMAGE_TOKENS, QFORMER_VOCAB_SIZE, make_reranker, stir
 
 CHECKOUT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import distributed
-from rablip.training.fusion_pretraining import FusionPretraining
+from rablip.training.fusion.pretraining import FusionPretraining
 
 folder = Path(sys.argv[1])
 distributed.init_process_group("gloo")

@@ -14,10 +14,10 @@ from PIL import Image
 
 from rablip import RablipRerankerConfig
 from rablip.processing import ImageRef, KnowledgeItem, RablipRetrieverProcessor
-from rablip.training.fusion_metrics import find_ranks, measure_pair_retrieval
-from rablip.training.fusion_pretraining import FusionPretraining
-from rablip.training.fusion_rows import FusionCollator, PairExample, PairRows, PicturePair, pairs_from_items
-from rablip.training.tokenizers import build_qformer_tokenizer
+from rablip.training.fusion.metrics import find_ranks, measure_pair_retrieval
+from rablip.training.fusion.pretraining import FusionPretraining
+from rablip.training.fusion.rows import FusionCollator, PairExample, PairRows, PicturePair, pairs_from_items
+from rablip.training.tiny.tokenizers import build_qformer_tokenizer
 from tests.processing.tiny_tokenizers import make_image_processor, make_retriever_processor
 from tests.tiny import make_reranker, make_retriever, stir, trunk_arguments
 from tests.training.tiny_pool import make_pool

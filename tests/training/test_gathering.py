@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rablip.training.gathering import gather_rows, num_processes, process_rank, sum_over_processes
+from rablip.training.trainers.gathering import gather_rows, num_processes, process_rank, sum_over_processes
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rablip.modeling_rablip import contrastive_loss
 from rablip.modeling_rablip.modeling_rablip_retriever import score_largest
-from rablip.training.gradient_caching import contrastive_step, embed_in_chunks, select_inputs
+from rablip.training.trainers.gradient_caching import contrastive_step, embed_in_chunks, select_inputs
 from tests.tiny import IMAGE_SIZE
 from tests.training.contrastive_rows import (
     assert_same_gradients,

@@ -10,7 +10,7 @@ import pytest
 from rablip import KnowledgeItem, QuestionExample
 from rablip.training import MinedLabels, TrainingPool, apply_labels, label_mining, make_generator_row, mine_labels
 from rablip.training import same_answer as is_same
-from rablip.training.distractors import NoiseMix
+from rablip.training.data.distractors import NoiseMix
 from tests.processing.tiny_tokenizers import make_processor
 from tests.tiny import make_generator
 

@@ -14,8 +14,8 @@ from transformers import EvalPrediction
 
 from rablip.modeling_rablip.modeling_rablip_retriever import mark_positives
 from rablip.processing.item_keys import make_content_key, make_id_key
-from rablip.training.retrieval_metrics import measure_recall, rank_positives
-from rablip.training.retriever_trainer import RetrieverTrainer
+from rablip.training.trainers.retrieval_metrics import measure_recall, rank_positives
+from rablip.training.trainers.retriever_trainer import RetrieverTrainer
 from tests.training.contrastive_rows import (
     assert_same_gradients,
     make_collator,

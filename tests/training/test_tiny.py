@@ -12,9 +12,9 @@ import torch
 
 from rablip import RablipAnswerer
 from rablip.tiny_checkpoint import train_tiny
-from rablip.training.tiny import TinyTraining
-from rablip.training.tiny_data import LIST_VISIBLE, make_base_batch
-from rablip.training.tiny_recipe import TinyRecipe
+from rablip.training.tiny.data import LIST_VISIBLE, make_base_batch
+from rablip.training.tiny.recipe import TinyRecipe
+from rablip.training.tiny.training import TinyTraining
 from rablip.world import WORLD_VERSION, make_look_rows, make_viewing_rows
 
 # PEFT 0.21 asks transformers for the old name.
@@ -54,7 +54,7 @@ def test_a_run_goes_on_from_its_finished_stages(
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a finished stage was trained again")
 
-    monkeypatch.setattr("rablip.training.tiny.run_stage", refuse)
+    monkeypatch.setattr("rablip.training.tiny.training.run_stage", refuse)
     assert train_tiny(tmp_path / "again", seed=3, scale=SCALE, work_dir=work) == summary
     for weights in out.glob("*/model.safetensors"):
         assert weights.read_bytes() == (tmp_path / "again" / weights.parent.name / weights.name).read_bytes()

@@ -28,7 +28,7 @@ from rablip.training import (
     make_search_row,
     measure_relevance,
 )
-from rablip.training.generator_trainer import cut_answers
+from rablip.training.trainers.generator_trainer import cut_answers
 from tests.processing.tiny_tokenizers import make_processor, make_retriever_processor
 from tests.tiny import make_generator, make_reranker, trunk_arguments
 from tests.training.tiny_pool import make_pool

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from rablip.training.tiny_data import pair_texts
-from rablip.training.tokenizers import build_qformer_tokenizer
-from rablip.training.words import WordsAndPictures, make_replaced_batch, make_words_batch
+from rablip.training.tiny.data import pair_texts
+from rablip.training.tiny.tokenizers import build_qformer_tokenizer
+from rablip.training.tiny.words import WordsAndPictures, make_replaced_batch, make_words_batch
 from rablip.world import ReplacedRow, make_look_rows, make_pretraining_split, make_reading_rows, make_replaced_rows
 from tests.tiny import IMAGE_SIZE, IMAGE_TOKEN_ID, LM_VOCAB_SIZE, NUM_QUERY_TOKENS, QFORMER_VOCAB_SIZE, make_generator
 

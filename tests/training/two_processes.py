@@ -10,7 +10,7 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from rablip.training.gathering import gather_rows, num_processes, process_rank, sum_over_processes
+from rablip.training.trainers.gathering import gather_rows, num_processes, process_rank, sum_over_processes
 from tests.training.contrastive_rows import (
     assert_same_gradients,
     make_collator,

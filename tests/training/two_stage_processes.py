@@ -13,7 +13,7 @@ from transformers import Seq2SeqTrainingArguments
 
 from rablip.processing import GeneratorCollator, RerankerCollator
 from rablip.training import GeneratorTrainer, QuestionRows, RerankerTrainer, make_generator_row, make_search_row
-from rablip.training.gathering import num_processes, process_rank
+from rablip.training.trainers.gathering import num_processes, process_rank
 from tests.processing.tiny_tokenizers import make_processor, make_retriever_processor
 from tests.tiny import make_generator, make_reranker, trunk_arguments
 from tests.training.tiny_pool import make_pool

@@ -1,0 +1,162 @@
+"""One whole run of a stage, from folders to a saved model: what `rablip train` calls, and a model for own scripts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transformers import EarlyStoppingCallback
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
+
+from ..data.pools import TrainingPool
+from ..data.sources import VALIDATION_NAME, read_pool, split_pool
+from ..features.building import build_features
+from .adapters import SUMMARY_NAME, add_lora
+from .loading import StartingPoint, load_start
+from .presets import Stage, choose_learning_rate, make_arguments
+from .settings import RunSettings
+from .stage_parts import PREPARE
+
+logger = logging.get_logger(__name__)
+
+
+def run_training(
+    stage: Stage, data: str | Path, model: str | Path, out: str | Path, settings: RunSettings | None = None
+) -> dict[str, Any]:
+    """Train one stage on a folder of questions and save the model, its processor and what was measured.
+
+    Args:
+        stage: "fusion", "retriever", "reranker" or "generator".
+        data: the folder (`read_pool`).
+        model: what to start from (`load_start`).
+        out: the model folder to write; checkpoints go to its `checkpoints/`, so that an interrupted run goes on. With
+            LoRA it holds the adapter (`rablip merge` makes a plain model of it), unless the model had new weights.
+        settings: how.
+
+    Returns:
+        `dict`: the stage, its figures on validation questions, and what was fitted; also in `training.json`.
+
+    Raises:
+        FileNotFoundError, ValueError: data, model and settings do not fit together; says what to change.
+    """
+    settings = RunSettings() if settings is None else settings
+    out = Path(out)
+    start = load_start(
+        stage,
+        model,
+        from_scratch=settings.from_scratch,
+        seed=settings.seed,
+        max_images=settings.max_images,
+        **({"captioning": settings.captioning} if stage == "fusion" else {}),
+    )
+    _freeze(stage, start.model, settings)
+    pool, validation = read_pools(data, settings)
+    if settings.feature_cache is not None:
+        pool, validation = _add_features(settings.feature_cache, start, pool, validation)
+    parts = PREPARE[stage](start, pool, validation, settings, model)
+    trained = add_lora(start.model, parts=settings.lora, rank=settings.lora_rank) if settings.lora else start.model
+    arguments = make_arguments(
+        stage,
+        out / "checkpoints",
+        learning_rate=settings.learning_rate or choose_learning_rate(stage, start.model, lora=bool(settings.lora)),
+        seed=settings.seed,
+        num_epochs=settings.num_epochs,
+        max_steps=settings.max_steps,
+        batch_size=settings.batch_size,
+        accumulate=settings.accumulate,
+        eval_steps=settings.eval_steps,
+        report_to=settings.report_to,
+        **settings.arguments,
+    )
+    callbacks = [] if settings.patience is None else [EarlyStoppingCallback(settings.patience)]
+    trainer = parts.trainer_class(
+        model=trained,
+        args=arguments,
+        train_dataset=parts.train_dataset,
+        eval_dataset=parts.eval_dataset,
+        data_collator=parts.collator,
+        processing_class=start.processor,
+        callbacks=callbacks,
+        **parts.trainer_options,
+    )
+    checkpoints = out / "checkpoints"
+    last = get_last_checkpoint(str(checkpoints)) if settings.resume and checkpoints.is_dir() else None
+    result = trainer.train(resume_from_checkpoint=last)
+    summary = {
+        "stage": stage,
+        "steps": int(trainer.state.global_step),
+        "train_loss": float(result.training_loss),
+        "trainable_parameters": sum(value.numel() for value in trained.parameters() if value.requires_grad),
+        "validation": {key: value for key, value in trainer.evaluate().items() if isinstance(value, (int, float))},
+        "settings": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(settings).items()},
+    }
+    if trainer.is_world_process_zero():
+        if settings.lora and start.new_weights is not None:
+            # An adapter needs its base, and this one is stored nowhere: some of its weights are new.
+            trained = trained.merge_and_unload()
+        # Saved before anything is fitted, which may find that the validation data do not suffice.
+        _save(stage, trained, start.processor, out, summary)
+        summary["fitted"] = parts.finish(trained.eval())
+        _save(stage, trained, start.processor, out, summary)
+    return summary
+
+
+def _save(stage: Stage, trained: Any, processor: Any, out: Path, summary: dict[str, Any]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    saved = trained.to_reranker() if stage == "fusion" else trained
+    saved.save_pretrained(out)
+    processor.save_pretrained(out)
+    (out / SUMMARY_NAME).write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def read_pools(data: str | Path, settings: RunSettings) -> tuple[TrainingPool, TrainingPool]:
+    """The training pool of a folder, and the one that is validated on."""
+    given = settings.validation
+    if given is None and (Path(data) / VALIDATION_NAME).is_file():
+        given = Path(data) / VALIDATION_NAME
+    pool = read_pool(data)
+    if given is None:
+        return split_pool(pool, settings.validation_share, seed=settings.seed)
+    validation = read_pool(given) if Path(given).is_dir() else read_pool(data, questions=given)
+    shared = {example.id for example in pool.examples} & {example.id for example in validation.examples}
+    if shared:
+        raise ValueError(
+            f"{len(shared)} questions of {given} are also trained on, such as {min(shared)!r}: figures on them would "
+            "say nothing. Leave them out of one of the two, or give them other ids."
+        )
+    return pool, validation
+
+
+def _freeze(stage: Stage, model: Any, settings: RunSettings) -> None:
+    model.requires_grad_(True)
+    if stage == "fusion":
+        model.freeze_unused()
+    if stage == "generator":
+        model.freeze_language_model()
+    # Random weights of a tower that never learns would show nothing.
+    model.vision_model.requires_grad_(settings.from_scratch)
+    if settings.from_scratch and settings.feature_cache is not None:
+        raise ValueError(
+            "From scratch the vision tower is trained, so its features change in every step and cannot be cached. "
+            "Leave out the feature cache, or start from a trained checkpoint."
+        )
+
+
+def _add_features(
+    folder: str | Path, start: StartingPoint, pool: TrainingPool, validation: TrainingPool
+) -> tuple[TrainingPool, TrainingPool]:
+    filled = []
+    for one in (pool, validation):
+        pictures = one.pictures()
+        cache, report = build_features(
+            folder, pictures, model=start.model, image_processor=start.processor.image_processor, root=one.root
+        )
+        logger.info("Features of %d pictures: %d encoded now.", report.num_pictures, report.num_encoded)
+        filled.append(one.add_features(cache.view(pictures, root=one.root)))
+    return filled[0], filled[1]
+
+
+__all__ = ["read_pools", "run_training"]

@@ -1,0 +1,255 @@
+"""What each stage trains on and with: data sets, collator, trainer, metrics, and what is fitted at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers.utils import logging
+
+from ...index.knowledge_index import KnowledgeIndex
+from ...processing.collators import GeneratorCollator, RerankerCollator, RetrieverCollator
+from ...retriever_source import find_retriever, load_retriever
+from ..data.distractors import NoiseMix, find_distractors
+from ..data.label_mining import apply_labels, mine_labels
+from ..data.mining import index_pool, mine_candidates
+from ..data.pools import TrainingPool
+from ..data.rows import QuestionRows, make_generator_row, make_search_row
+from ..fusion.metrics import measure_pair_retrieval
+from ..fusion.rows import FusionCollator, PairRows, pairs_from_items
+from ..trainers.generator_trainer import GeneratorTrainer
+from ..trainers.pair_trainers import FusionTrainer, RerankerTrainer
+from ..trainers.relevance_metrics import AnswerMetrics, measure_relevance
+from ..trainers.retriever_trainer import RetrieverTrainer
+from ..trainers.stage_trainer import StageTrainer
+from .fitting import fit_generator, fit_reranker
+from .loading import StartingPoint
+from .presets import Stage
+from .settings import RunSettings
+
+logger = logging.get_logger(__name__)
+
+
+@dataclass
+class StageParts:
+    """What a stage hands to its trainer.
+
+    Args:
+        trainer_class: its trainer.
+        train_dataset: rows to learn from.
+        eval_dataset: rows to validate on.
+        collator: rows to tensors.
+        finish: measures and fits on validation data with the trained model; gives what it found.
+        trainer_options: further arguments of the trainer.
+    """
+
+    trainer_class: type[StageTrainer]
+    train_dataset: Any
+    eval_dataset: Any
+    collator: Any
+    finish: Callable[[Any], dict[str, float]]
+    trainer_options: dict[str, Any] = field(default_factory=dict)
+
+
+Prepare = Callable[[StartingPoint, TrainingPool, TrainingPool, RunSettings, "str | Path"], StageParts]
+
+
+def prepare_fusion(
+    start: StartingPoint, pool: TrainingPool, validation: TrainingPool, settings: RunSettings, model: str | Path
+) -> StageParts:
+    """Pictures with their texts; questions are not looked at, a share of the pictures is held out."""
+    pairs = pairs_from_items(pool.items.values())
+    order = np.random.default_rng(settings.seed).permutation(len(pairs))
+    num_held_out = max(2, round(settings.validation_share * len(pairs)))
+    if len(pairs) < num_held_out + 2:
+        raise ValueError(
+            f"Fusion pre-training needs pictures with titles, captions or texts, and the data hold {len(pairs)}. Add "
+            "some, at least four."
+        )
+    held_out = [pairs[place] for place in sorted(order[:num_held_out])]
+    learned = [pairs[place] for place in sorted(order[num_held_out:])]
+    lookups: dict[str, Any] = {"root": pool.root, "features": pool.feature_lookup}
+
+    def finish(trained: Any) -> dict[str, float]:
+        return measure_pair_retrieval(trained, start.processor, held_out, seed=settings.seed, **lookups)
+
+    return StageParts(
+        FusionTrainer,
+        PairRows(learned, seed=settings.seed),
+        PairRows(held_out, seed=settings.seed, shuffle=False),
+        FusionCollator(start.processor, **lookups),
+        finish,
+    )
+
+
+def prepare_retriever(
+    start: StartingPoint, pool: TrainingPool, validation: TrainingPool, settings: RunSettings, model: str | Path
+) -> StageParts:
+    """Questions with one right item and hard negatives that the model as it starts finds in the index."""
+    if settings.strategy not in ("random", "mixed"):
+        _mine(start.model, start.processor, pool, settings)
+    make_row = partial(
+        make_search_row, num_candidates=1 + settings.negatives, max_positives=1, strategy=settings.strategy
+    )
+    easy_row = partial(make_search_row, num_candidates=1 + settings.negatives, max_positives=1, strategy="random")
+
+    def finish(trained: Any) -> dict[str, float]:
+        return {"recall@5": mine_candidates(_plain(trained), start.processor, validation)}
+
+    collator = partial(RetrieverCollator, start.processor, modalities=True)
+    return StageParts(
+        RetrieverTrainer,
+        QuestionRows(pool, make_row, seed=settings.seed, answerable_only=True, balance_modalities=True),
+        QuestionRows(validation, easy_row, seed=settings.seed, answerable_only=True, shuffle=False),
+        _OverPools(collator, pool, validation),
+        finish,
+        {"chunk_size": settings.chunk_size},
+    )
+
+
+def prepare_reranker(
+    start: StartingPoint, pool: TrainingPool, validation: TrainingPool, settings: RunSettings, model: str | Path
+) -> StageParts:
+    """(question, candidate) pairs out of what the retriever finds; temperature and threshold are fitted at the end."""
+    retriever, processor = _find_retriever(settings, model)
+    _mine(retriever, processor, pool, settings)
+    mine_candidates(retriever, processor, validation, index=_open_index(settings, pool))
+    num_candidates = max(2, settings.negatives)
+    make_row = partial(make_search_row, num_candidates=num_candidates, max_positives=max(1, num_candidates // 2))
+
+    def finish(trained: Any) -> dict[str, float]:
+        return fit_reranker(_plain(trained), start.processor, validation)
+
+    return StageParts(
+        RerankerTrainer,
+        QuestionRows(pool, make_row, seed=settings.seed),
+        QuestionRows(validation, make_row, seed=settings.seed, shuffle=False),
+        _OverPools(partial(RerankerCollator, start.processor), pool, validation),
+        finish,
+        {"compute_metrics": measure_relevance},
+    )
+
+
+def prepare_generator(
+    start: StartingPoint, pool: TrainingPool, validation: TrainingPool, settings: RunSettings, model: str | Path
+) -> StageParts:
+    """Questions with 0 to K candidates and both passes; thresholds are fitted at the end."""
+    noise = NoiseMix(max_distractors=max(1, settings.max_candidates - 1)) if settings.noise else None
+    if noise is not None or settings.mine_labels:
+        found = [_find_candidates(one, start, settings, model) for one in (pool, validation)]
+        pool, validation = found
+    make_row = partial(
+        make_generator_row,
+        max_candidates=settings.max_candidates,
+        max_pictures=start.processor.max_images,
+        noise=noise,
+    )
+
+    def finish(trained: Any) -> dict[str, float]:
+        return fit_generator(
+            _plain(trained),
+            start.processor,
+            validation,
+            seed=settings.seed,
+            max_candidates=settings.max_candidates,
+            noise=noise,
+        )
+
+    return StageParts(
+        GeneratorTrainer,
+        QuestionRows(pool, make_row, seed=settings.seed),
+        QuestionRows(validation, make_row, seed=settings.seed, shuffle=False),
+        _OverPools(partial(GeneratorCollator, start.processor, askg=settings.askg_pass), pool, validation),
+        finish,
+        {"compute_metrics": AnswerMetrics(start.processor)},
+    )
+
+
+PREPARE: dict[Stage, Prepare] = {
+    "fusion": prepare_fusion,
+    "retriever": prepare_retriever,
+    "reranker": prepare_reranker,
+    "generator": prepare_generator,
+}
+
+
+class _OverPools:
+    """The collator of rows of either pool: it looks pictures up where the row's own knowledge base has them."""
+
+    def __init__(self, make_collator: Callable[..., Any], pool: TrainingPool, validation: TrainingPool) -> None:
+        self._collators = {
+            id(one): make_collator(
+                root=one.root, features=one.feature_lookup, question_features=one.feature_lookup, generator=None
+            )
+            for one in (pool, validation)
+        }
+        self._of_question = {example.id: id(one) for one in (validation, pool) for example in one.examples}
+
+    def __call__(self, examples: Any) -> Any:
+        return self._collators[self._of_question[examples[0].question.id]](examples)
+
+
+def _plain(trained: Any) -> Any:
+    """The model inside PEFT's wrapper, with its adapters in place."""
+    return trained.get_base_model() if hasattr(trained, "get_base_model") else trained
+
+
+def _mine(retriever: Any, processor: Any, pool: TrainingPool, settings: RunSettings) -> None:
+    recall = mine_candidates(retriever, processor, pool, index=_open_index(settings, pool))
+    logger.info("Mined candidates of %d questions: recall@5 %.3f.", len(pool.examples), recall)
+
+
+def _open_index(settings: RunSettings, pool: TrainingPool) -> KnowledgeIndex | None:
+    if settings.index is None:
+        return None
+    index = KnowledgeIndex.load(settings.index)
+    missing = [item for item in pool.item_ids if item not in index]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} knowledge items of the data are not in the index {settings.index}, such as "
+            f"{missing[0]!r}. Build it over these very items, or leave out the index: one is then built in memory."
+        )
+    return index
+
+
+def _find_candidates(
+    pool: TrainingPool, start: StartingPoint, settings: RunSettings, model: str | Path
+) -> TrainingPool:
+    """The pool with what the retriever finds, its labels where they are to be mined, and its distractors."""
+    retriever, processor = _find_retriever(settings, model)
+    index = _open_index(settings, pool)
+    index = index_pool(retriever, processor, pool) if index is None else index
+    mine_candidates(retriever, processor, pool, index=index)
+    if settings.mine_labels:
+        labels = mine_labels(start.model, start.processor, pool)
+        logger.info("Labels were found for %d of %d questions.", len(labels.relevant), len(pool.examples))
+        pool = apply_labels(pool, labels)
+    # What is not labelled right can mislead, so labels come first.
+    find_distractors(retriever, processor, pool, index=index)
+    return pool
+
+
+def _find_retriever(settings: RunSettings, model: str | Path) -> tuple[Any, Any]:
+    source = model if settings.retriever is None else settings.retriever
+    try:
+        return load_retriever(find_retriever(source))
+    except (FileNotFoundError, ValueError) as error:
+        raise ValueError(
+            f"This stage learns from what a retriever finds, and {source} gives none ({error}). Name one: "
+            "`--retriever FOLDER`; the generator also trains without one when noise is turned off: `--no-noise`."
+        ) from error
+
+
+__all__ = [
+    "PREPARE",
+    "Prepare",
+    "StageParts",
+    "prepare_fusion",
+    "prepare_generator",
+    "prepare_reranker",
+    "prepare_retriever",
+]
