@@ -84,7 +84,7 @@ def _read_document(document: Any) -> tuple[KnowledgeItem, float]:
         raise ValueError(
             f"A candidate in `docs` has `relevant` = {relevant!r}; say of each whether it helps: true, false, 0 to 1."
         )
-    texts = {name: document.get(name) for name in ("text", "title", "caption")}
+    texts: dict[str, Any] = {name: document.get(name) for name in ("text", "title", "caption")}
     image = None if document.get("image") is None else _read_picture(document["image"])
     name = document.get("id")
     content = image.data or image.path if image is not None else None

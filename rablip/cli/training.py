@@ -62,9 +62,10 @@ def _train(stage: Any, *, data: Path, model: str, out: Path, as_json: bool, **op
         model = check_model(model)
         from ..training import RunSettings, run_training
 
-        flags = {part: options.pop(f"lora_{part}", False) for part in ("language_model", "qformer")}
+        parts: tuple[Any, ...] = ("language_model", "qformer")
+        lora = tuple(part for part in parts if options.pop(f"lora_{part}", False))
         options["report_to"] = tuple(options["report_to"] or ())
-        settings = RunSettings(**options, lora=tuple(part for part, wanted in flags.items() if wanted))
+        settings = RunSettings(**options, lora=lora)
         summary = run_training(stage, data, model, out, settings)
         if as_json:
             write({"out": str(out), **summary})

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from rablip import KnowledgeItem, QuestionExample
-from rablip.training import MinedLabels, TrainingPool, apply_labels, label_mining, make_generator_row, mine_labels
+from rablip.training import MinedLabels, TrainingPool, apply_labels, make_generator_row, mine_labels
 from rablip.training import same_answer as is_same
+from rablip.training.data import label_mining
 from rablip.training.data.distractors import NoiseMix
 from tests.processing.tiny_tokenizers import make_processor
 from tests.tiny import make_generator

@@ -86,8 +86,7 @@ def make_pool(
         raise ValueError(f"There is no question in {name}. Give at least one, with its answers and positive_ids.")
     by_id = {item.id: item for item in items}
     if len(by_id) < len(items):
-        seen: set[str] = set()
-        twice = next(item.id for item in items if item.id in seen or seen.add(item.id))
+        twice = next(item.id for item in items if by_id[item.id] is not item)
         raise ValueError(f"The knowledge item {twice!r} is there twice. Give every item an id of its own.")
     asked: set[str] = set()
     for example in examples:

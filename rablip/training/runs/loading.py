@@ -36,13 +36,13 @@ _PARTS: dict[Stage, tuple[str, ...]] = {
     "reranker": ("reranker", "retriever"),
     "generator": ("generator",),
 }
-_CLASSES: dict[Stage, tuple[type, type]] = {
+_CLASSES: dict[Stage, tuple[Any, Any]] = {
     "fusion": (FusionPretraining, RablipRerankerConfig),
     "retriever": (RablipRetriever, RablipRetrieverConfig),
     "reranker": (RablipReranker, RablipRerankerConfig),
     "generator": (RablipForConditionalGeneration, RablipConfig),
 }
-_CLASS_OF_TYPE = {
+_CLASS_OF_TYPE: dict[str, tuple[Any, Any]] = {
     "rablip_retriever": (RablipRetriever, RablipRetrieverConfig),
     "rablip_reranker": (RablipReranker, RablipRerankerConfig),
     "rablip": (RablipForConditionalGeneration, RablipConfig),

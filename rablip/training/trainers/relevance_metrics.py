@@ -48,8 +48,9 @@ class AnswerMetrics:
 
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
         """`exact_match` over rows with an answer to learn (case and white space aside), and `measure_relevance`."""
-        ids, relevance = prediction.predictions
-        answers, judged = prediction.label_ids
+        predictions: Any = prediction.predictions
+        labels: Any = prediction.label_ids
+        (ids, relevance), (answers, judged) = predictions, labels
         measured = measure_relevance(EvalPrediction(predictions=relevance, label_ids=judged))
         answers = np.asarray(answers)
         rows = (answers != -100).any(axis=1)

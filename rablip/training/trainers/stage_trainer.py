@@ -31,7 +31,8 @@ class StageTrainer(Trainer):
     def __init__(self, *args: Any, processing_class: Any = None, **kwargs: Any) -> None:
         # Trainer looks for a language model's tokenizer in it, which only the generator's processor has.
         reads_prompts = hasattr(processing_class, "tokenizer")
-        super().__init__(*args, processing_class=processing_class if reads_prompts else None, **kwargs)
+        kwargs["processing_class"] = processing_class if reads_prompts else None
+        super().__init__(*args, **kwargs)
         self.processor = processing_class
         # A collator of rows needs their columns, whatever `forward` calls its arguments.
         self.args.remove_unused_columns = False
