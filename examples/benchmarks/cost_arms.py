@@ -20,6 +20,7 @@ ARMS = {
     "release_fp32": "control: the release's loop with the language model in fp32, so that only its structure differs",
     "cache_off": "rablip, pictures through the frozen tower once a step, both passes share the extraction",
     "cache_on": "rablip, features read from a FeatureCache on disk",
+    "cache_on_one_pass": "rablip, features from a FeatureCache on disk, relevance learned in the answer's pass alone",
     "cache_on_lora": "rablip, features read from a FeatureCache on disk, LoRA on the language model",
 }
 LORA_RANK = 16
@@ -143,7 +144,7 @@ def make_arm(
     elif features is None:
         raise ValueError(f"The arm {name!r} reads features from a cache: give `features`.")
     else:
-        make_inputs = _reads(data, features)
+        make_inputs = _reads(data, features, one_pass=name == "cache_on_one_pass")
     step = OwnStep(wrapped, make_inputs, dtype=dtype)
     return Arm(
         name=name,
@@ -155,12 +156,16 @@ def make_arm(
     )
 
 
-def _reads(data: CostData, features: Mapping[str, torch.Tensor]) -> Callable[[int], dict[str, torch.Tensor]]:
+def _reads(
+    data: CostData, features: Mapping[str, torch.Tensor], *, one_pass: bool
+) -> Callable[[int], dict[str, torch.Tensor]]:
     """Inputs whose pictures come from the cache; reading them is part of the step."""
 
     def make_inputs(number: int) -> dict[str, torch.Tensor]:
         ids = data.picture_ids[number % len(data)]
-        return data.make_inputs(number, image_embeds=torch.stack([features[key] for key in ids]))
+        inputs = data.make_inputs(number, image_embeds=torch.stack([features[key] for key in ids]))
+        # What `GeneratorCollator(askg=False)` leaves out.
+        return {name: value for name, value in inputs.items() if not (one_pass and name.startswith("askg_"))}
 
     return make_inputs
 

@@ -68,6 +68,7 @@ def test_every_stage_trains_saves_and_goes_on(stage: str, world: Path, tiny_bund
     summary = json.loads(done.stdout)
     assert summary["stage"] == stage and summary["steps"] == 2
     assert summary == {**json.loads((out / "training.json").read_text()), "out": str(out)}
+    assert str(tmp_path) not in (out / "training.json").read_text(), "no path of this machine is published with it"
     assert summary["validation"]["eval_loss"] > 0 and all(value >= 0 for value in summary["fitted"].values())
     model = AutoModel.from_pretrained(out)
     assert (

@@ -169,6 +169,7 @@ def test_the_loop_has_the_release_s_precisions_and_frozen_parts() -> None:
         ("release_fp32", (4, 4 * BATCH_SIZE, 2, 2)),
         ("cache_off", (1, 2 * BATCH_SIZE, 1, 2)),
         ("cache_on", (0, 0, 1, 2)),
+        ("cache_on_one_pass", (0, 0, 1, 1)),
         ("cache_on_lora", (0, 0, 1, 2)),
     ],
 )
@@ -301,7 +302,7 @@ def test_the_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert arm["speed_over_release"]["median"] == pytest.approx(sorted(ratios)[1], abs=1e-4), name
         assert arm["seconds_per_step"]["low"] <= arm["seconds_per_step"]["median"] <= arm["seconds_per_step"]["high"]
     assert report["arms"]["release"]["speed_over_release"] == {"median": 1.0, "low": 1.0, "high": 1.0}
-    assert [report["arms"][name]["calls_per_step"]["vision_calls"] for name in cost_arms.ARMS] == [4, 4, 1, 0, 0]
+    assert [report["arms"][name]["calls_per_step"]["vision_calls"] for name in cost_arms.ARMS] == [4, 4, 1, 0, 0, 0]
     assert len(report["cache"]["builds"]) == 3 and report["seed"] == 0
     assert report["command"].endswith(
         f"examples/benchmarks/training_cost.py --dims tiny --rounds 3 --steps 1 --no-memory --out {out}"

@@ -22,6 +22,9 @@ from .stage_parts import PREPARE
 
 logger = logging.get_logger(__name__)
 
+# Where things lie on this machine; what is saved may be published.
+_PLACES = ("feature_cache", "index", "retriever", "validation")
+
 
 def run_training(
     stage: Stage, data: str | Path, model: str | Path, out: str | Path, settings: RunSettings | None = None
@@ -91,7 +94,7 @@ def run_training(
         "train_loss": float(result.training_loss),
         "trainable_parameters": sum(value.numel() for value in trained.parameters() if value.requires_grad),
         "validation": {key: value for key, value in trainer.evaluate().items() if isinstance(value, (int, float))},
-        "settings": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(settings).items()},
+        "settings": {key: value for key, value in asdict(settings).items() if key not in _PLACES},
     }
     if trainer.is_world_process_zero():
         if settings.lora and start.new_weights is not None:
