@@ -25,7 +25,7 @@ def train_tiny(
     """Train the tiny bundle (retriever, re-ranker, generator, each with its processor).
 
     Args:
-        out: folder of the bundle.
+        out: folder of the bundle; what stage 0 gives, from which ablations start, goes beside it (`OUT-base`).
         seed: seed of worlds, weights and batches.
         scale: multiplies steps and data; 1.0 is what ships.
         work_dir: checkpoints and finished stages; beside `out` by default. An interrupted run goes on from there.
@@ -73,5 +73,7 @@ def train_tiny(
     ):
         model.save_pretrained(out / name)
         processor.save_pretrained(out / name)
+    base.save_pretrained(out.with_name(f"{out.name}-base"))
+    training.processor.save_pretrained(out.with_name(f"{out.name}-base"))
     (out / "training.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary

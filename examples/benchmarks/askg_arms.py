@@ -8,6 +8,8 @@ Every arm sees as many questions per step and makes two passes of the language m
 - `ours`: 0 to K candidates, 0 to K of them relevant, in random order; the second pass lists the relevant ones, and a
   relevance is read in both.
 - `ours_noise`: as `ours`, with 0 to 9 distractors by kind, drawn from the index.
+- `one_pass`: as `ours_noise` with the answer's pass alone, in which relevance is learned: half the cost (the exception
+  to two passes).
 - `unlabelled`: what one does without relevance labels: answers from whatever is retrieved, twice as many questions.
 """
 
@@ -57,13 +59,14 @@ def make_arm_batch(
         return make_generator_batch(
             pool, generator, processor, num_questions=num_questions, max_candidates=OUR_CANDIDATES
         )
-    if arm == "ours_noise":
+    if arm in ("ours_noise", "one_pass"):
         return make_generator_batch(
             pool,
             generator,
             processor,
             num_questions=num_questions,
             max_candidates=num_items,
+            askg=arm == "ours_noise",
             noise=NoiseMix(max_distractors=num_items - 1),
         )
     examples = draw_questions(pool, generator, 2 * num_questions, answerable_only=True)

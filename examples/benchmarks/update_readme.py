@@ -16,6 +16,7 @@ ARM_NAMES = {
     "release": "the release's ASKG",
     "ours": "ours",
     "ours_noise": "ours + noise",
+    "one_pass": "ours + noise, one pass",
     "unlabelled": "no relevance labels",
     "mined": "ours + noise, mined labels",
 }

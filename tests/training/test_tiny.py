@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModel
 
-from rablip import RablipAnswerer
+from rablip import RablipAnswerer, RablipForConditionalGeneration
 from rablip.tiny_checkpoint import train_tiny
 from rablip.training.tiny.data import LIST_VISIBLE, make_base_batch
 from rablip.training.tiny.recipe import TinyRecipe
@@ -32,6 +33,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 
 def test_the_command_writes_a_whole_bundle(trained: tuple[Path, dict[str, Any]]) -> None:
     out, summary = trained
+    base = AutoModel.from_pretrained(out.with_name(f"{out.name}-base"))
+    assert type(base) is RablipForConditionalGeneration
     assert summary == json.loads((out / "training.json").read_text(encoding="utf-8"))
     assert (summary["seed"], summary["scale"], summary["world_version"]) == (3, SCALE, WORLD_VERSION)
     answerer = RablipAnswerer.from_pretrained(out)
