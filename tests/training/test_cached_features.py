@@ -62,7 +62,7 @@ def test_it_is_a_mapping_of_single_rows(features: CachedFeatures) -> None:
     with pytest.raises(KeyError):
         features["id 9"]
     pool = TrainingPool(items={}, examples=[], features=features)
-    assert pool.stack_features(["id 4", "id 1"]).shape == (2, *SHAPE) and pool.picture("id 9") is None
+    assert pool.stack_features(["id 4", "id 1"]).shape == (2, *SHAPE) and pool.feature_lookup is not None
     first = features["id 3"].clone()
     row = features["id 3"]
     assert row.untyped_storage().nbytes() == row.numel() * 4  # nothing of the other rows travels with it

@@ -117,7 +117,12 @@ def prepare_reranker(
     """(question, candidate) pairs out of what the retriever finds; temperature and threshold are fitted at the end."""
     retriever, processor = _find_retriever(settings, model)
     _mine(retriever, processor, pool, settings)
-    mine_candidates(retriever, processor, validation, index=_open_index(settings, pool))
+    mine_candidates(retriever, processor, validation, index=_open_index(settings, validation))
+    if not any(set(example.positive_ids) & set(validation.mined[example.id, 0]) for example in validation.examples):
+        raise ValueError(
+            f"The retriever finds no right item for any of the {len(validation.examples)} validation questions, so no "
+            "threshold can be fitted. Train the retriever first, or give more validation questions."
+        )
     num_candidates = max(2, settings.negatives)
     make_row = partial(make_search_row, num_candidates=num_candidates, max_positives=max(1, num_candidates // 2))
 
