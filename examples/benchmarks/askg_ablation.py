@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
 import json
 import logging
 import platform
@@ -32,6 +33,7 @@ from rablip.training import (
     TrainingPool,
     add_lora,
     apply_labels,
+    encode_pictures,
     find_distractors,
     generate_texts,
     make_generator_row,
@@ -70,10 +72,12 @@ def build_pools(args: argparse.Namespace, base: Any, processor: Any) -> tuple[li
     worlds.append(make_world(args.eval_seed, args.eval_entities, split="test"))
     pools = []
     for world in worlds:
-        pool = build_pool(world, base, processor.image_processor)
+        # The retriever looks with its own tower, which need not be the base's.
+        pool = build_pool(world, retriever, retriever_processor.image_processor)
         mine_candidates(retriever, retriever_processor, pool)
         find_distractors(retriever, retriever_processor, pool)
-        pools.append(pool)
+        features = encode_pictures(base, processor.image_processor, pool.pictures())
+        pools.append(dataclasses.replace(pool, features=features))
     return pools[:-1], pools[-1]
 
 

@@ -22,8 +22,8 @@ import torch
 
 import rablip
 from rablip import RablipForConditionalGeneration, RablipRetriever, RablipRetrieverConfig, RablipRetrieverProcessor
-from rablip.evaluation import gold_pairs
 from rablip.evaluation.intervals import proportion_figure
+from rablip.evaluation.world_scoring import gold_pairs
 from rablip.processing import RetrieverCollator
 from rablip.training import TrainingPool, make_search_row, mine_candidates, retrieve_candidates, run_stage
 from rablip.training.data.batches import draw_questions
