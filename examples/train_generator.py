@@ -62,16 +62,17 @@ def main() -> None:
     retriever, retriever_processor = load_retriever(find_retriever(script.retriever or script.model))
 
     pool = read_pool(script.data)
+    # Before there are features: the retriever may have another vision tower.
+    print("recall@5 of the retriever:", mine_candidates(retriever, retriever_processor, pool))
+    if script.mine_labels:
+        pool = apply_labels(pool, mine_labels(model, processor, pool))
+    find_distractors(retriever, retriever_processor, pool)
     if script.feature_cache is not None:
         pictures = pool.pictures()
         cache, _ = build_features(
             script.feature_cache, pictures, model=model, image_processor=processor.image_processor, root=pool.root
         )
         pool = pool.add_features(cache.view(pictures, root=pool.root))
-    print("recall@5 of the retriever:", mine_candidates(retriever, retriever_processor, pool))
-    if script.mine_labels:
-        pool = apply_labels(pool, mine_labels(model, processor, pool))
-    find_distractors(retriever, retriever_processor, pool)
     learned, validation = split_pool(pool, 0.1, seed=arguments.seed)
     noise = NoiseMix(max_distractors=max(1, script.candidates - 1))
     make_row = partial(
