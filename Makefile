@@ -7,6 +7,7 @@
 # PYTHON=python3.11                 which Python makes the environment
 # VENV=.venv                        where the environment is
 # CONSTRAINTS=constraints.txt       exact versions; empty (`make CONSTRAINTS= ...`) takes the newest allowed ones
+# JOBS=2                            processes that tests run in; one per core by default
 # TORCH_INDEX=                      a package index to take torch from, such as one of PyTorch's own (CPU or CUDA)
 
 PYTHON ?= python3
@@ -25,6 +26,10 @@ TRANSFORMERS_VERSIONS ?= 5.17.0 newest
 # What a GPU, the network or a long wait is needed for is never part of `make test`.
 SAMPLE := not slow and not full and not browser and not gpu and not hub
 FULL := not gpu and not hub
+
+# Tests run in a process per core, with a thread each; a file's tests stay together, since they share what they set up.
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+SPREAD := -n $(JOBS) --dist loadfile
 
 export PYTHONUNBUFFERED := 1
 
@@ -61,11 +66,11 @@ types: install
 	cd build/types && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p rablip
 
 unit: install
-	RABLIP_TEST_LEVEL=sample $(PYTEST) -q -m "$(SAMPLE)"
+	OMP_NUM_THREADS=1 RABLIP_TEST_LEVEL=sample $(PYTEST) $(SPREAD) -q -m "$(SAMPLE)"
 
 # The stated counts. A browser is installed where that is possible; otherwise its tests are skipped aloud.
 test-full: install browser
-	RABLIP_TEST_LEVEL=full $(PYTEST) -q -m "$(FULL)"
+	OMP_NUM_THREADS=1 RABLIP_TEST_LEVEL=full $(PYTEST) $(SPREAD) -q -m "$(FULL)"
 
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \

@@ -49,7 +49,7 @@ CORE = [
     "typer>=0.29",
 ]
 EVAL = ["bm25s>=0.3.16"]
-TEST = ["hypothesis>=6.170", "pytest>=9.2"]
+TEST = ["hypothesis>=6.170", "pytest>=9.2", "pytest-xdist>=3.8"]
 DEV = [*TEST, "mypy>=2.4", "ruff>=0.17", "setuptools>=77"]
 
 setup(
