@@ -20,7 +20,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from askg_ablation import arrange_evidence, build_pools, describe_mean, load_base
+from askg_ablation import (
+    arrange_evidence,
+    build_pools,
+    describe_arguments,
+    describe_command,
+    describe_mean,
+    load_base,
+)
 from askg_arms import make_arm_batch
 
 import rablip
@@ -126,8 +133,8 @@ def main() -> None:
             print(arm, seed, round(float(np.mean(right[-args.eval_questions :])), 3), flush=True)
         arms[arm] = {"accuracy": describe_mean(np.asarray(right, dtype=float)), **figures}
     report = {
-        "command": "python examples/benchmarks/adapters.py",
-        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "command": describe_command("adapters"),
+        "arguments": describe_arguments(args),
         "world_version": WORLD_VERSION,
         "versions": {"rablip": rablip.__version__, "torch": torch.__version__},
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",

@@ -16,6 +16,7 @@ import dataclasses
 import json
 import logging
 import platform
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -231,6 +232,22 @@ def describe_mean(values: np.ndarray) -> dict[str, Any]:
     return {"value": float(values.mean()), "interval": [low, high], "n": len(values)}
 
 
+def describe_command(script: str) -> str:
+    """The command of this run, without where it lies and what it writes."""
+    return " ".join(["python", f"examples/benchmarks/{script}.py", *_without_places(sys.argv[1:])])
+
+
+def describe_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """All arguments, without where the run writes."""
+    kept = {name: value for name, value in vars(args).items() if name not in ("out", "work_dir")}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
+
+
+def _without_places(words: list[str]) -> list[str]:
+    places = [number for number, word in enumerate(words) if word in ("--out", "--work-dir")]
+    return [word for number, word in enumerate(words) if number not in places and number - 1 not in places]
+
+
 def parse_arguments() -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -276,8 +293,8 @@ def main() -> None:
     if test is None:
         _, test = build_pools(argparse.Namespace(**{**vars(args), "worlds": 0}), base, processor)
     report = {
-        "command": "python examples/benchmarks/askg_ablation.py",
-        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "command": describe_command("askg_ablation"),
+        "arguments": describe_arguments(args),
         "world_version": WORLD_VERSION,
         "versions": {"rablip": rablip.__version__, "torch": torch.__version__},
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from askg_ablation import describe_arguments, describe_command
 
 import rablip
 from rablip import RablipForConditionalGeneration, RablipRetriever, RablipRetrieverConfig, RablipRetrieverProcessor
@@ -144,8 +145,8 @@ def main() -> None:
         for arm, by_modality in hits.items()
     }
     report = {
-        "command": "python examples/benchmarks/retriever_ablation.py",
-        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "command": describe_command("retriever_ablation"),
+        "arguments": describe_arguments(args),
         "world_version": WORLD_VERSION,
         "versions": {"rablip": rablip.__version__, "torch": torch.__version__},
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",

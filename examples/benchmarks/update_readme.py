@@ -30,7 +30,7 @@ def render_askg(report: Mapping[str, Any]) -> list[str]:
         f"{kind}/9": f"9 {kind.replace('_', ' ')}" for kind in ("same_entity", "look_alike", "other_modality", "empty")
     }
     lines = [
-        f"**ASKG** (`{report['command']}`, {len(arguments['seeds'])} seeds, {arguments['steps']} steps, "
+        f"**ASKG** (`{report['command']}`, {name_seeds(arguments)}, {arguments['steps']} steps, "
         f"{arguments['eval_questions']} questions each): accuracy of the generator with the right evidence among so "
         "many distractors, answering from all of it; lost: from 0 to 9, mean over kinds, with a 95 % bootstrap "
         "interval; selected: lost when it answers from what it judges relevant.",
@@ -60,7 +60,7 @@ def render_retriever(report: Mapping[str, Any]) -> list[str]:
     names = {"start": "start (in-batch only)", "in_batch": "in-batch only, as long", "random": "random items"}
     names |= {"random_hard": "random hard", "modality": "modality-aware hard"}
     lines = [
-        f"**Hard negatives** (`{report['command']}`, {len(arguments['seeds'])} seeds, {arguments['first_steps']} + "
+        f"**Hard negatives** (`{report['command']}`, {name_seeds(arguments)}, {arguments['first_steps']} + "
         f"{arguments['steps']} steps): Recall@5 on an unseen world by modality of the needed item; the worst in bold.",
         "",
         f"| negatives | {' | '.join(name.replace('_', '+') for name in columns)} | overall |",
@@ -78,7 +78,7 @@ def render_retriever(report: Mapping[str, Any]) -> list[str]:
 def render_adapters(report: Mapping[str, Any]) -> list[str]:
     """Quality, trained parameters and memory of adapters and of full fine-tuning."""
     lines = [
-        f"**Adapters** (`{report['command']}`, {len(report['arguments']['seeds'])} seeds, "
+        f"**Adapters** (`{report['command']}`, {name_seeds(report['arguments'])}, "
         f"{report['arguments']['steps']} steps): what is trained beside Q-Former, fusion, projection and heads.",
         "",
         "| language model | accuracy | trained parameters | gradients and optimizer, MB | saved, MB |",
@@ -120,6 +120,12 @@ def render_cost(report: Mapping[str, Any]) -> list[str]:
             f"| {figures['calls_per_step']['vision_calls']:g} |"
         )
     return lines
+
+
+def name_seeds(arguments: Mapping[str, Any]) -> str:
+    """Which seeds were run."""
+    seeds = arguments["seeds"]
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def interval(figure: Mapping[str, Any]) -> str:
