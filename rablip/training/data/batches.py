@@ -70,9 +70,7 @@ def make_retriever_batch(
     collator = RetrieverCollator(
         processor,
         generator=generator,
-        root=pool.root,
-        features=pool.feature_lookup,
-        question_features=pool.feature_lookup,
+        **pool.picture_sources,
     )
     return collator(rows)
 
@@ -113,9 +111,7 @@ def make_reranker_batch(
     collator = RerankerCollator(
         processor,
         generator=generator,
-        root=pool.root,
-        features=pool.feature_lookup,
-        question_features=pool.feature_lookup,
+        **pool.picture_sources,
     )
     return collator(rows)
 
@@ -163,9 +159,7 @@ def make_generator_batch(
         processor,
         generator=generator,
         askg=askg,
-        root=pool.root,
-        features=pool.feature_lookup,
-        question_features=pool.feature_lookup,
+        **pool.picture_sources,
     )
     return collator(rows)
 

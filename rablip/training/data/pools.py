@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,6 +51,11 @@ class TrainingPool:
     def feature_lookup(self) -> Callable[[Sequence[str]], torch.Tensor] | None:
         """What collators look pictures' features up with; None where pictures are opened instead."""
         return self.stack_features if self.features else None
+
+    @property
+    def picture_sources(self) -> dict[str, Any]:
+        """Where collators get the pictures of this pool: their arguments `root`, `features`, `question_features`."""
+        return {"root": self.root, "features": self.feature_lookup, "question_features": self.feature_lookup}
 
     def has_picture(self, item_id: str) -> bool:
         """Whether an item shows a picture."""

@@ -190,12 +190,7 @@ class _OverPools:
     """The collator of rows of either pool: it looks pictures up where the row's own knowledge base has them."""
 
     def __init__(self, make_collator: Callable[..., Any], pool: TrainingPool, validation: TrainingPool) -> None:
-        self._collators = {
-            id(one): make_collator(
-                root=one.root, features=one.feature_lookup, question_features=one.feature_lookup, generator=None
-            )
-            for one in (pool, validation)
-        }
+        self._collators = {id(one): make_collator(**one.picture_sources, generator=None) for one in (pool, validation)}
         self._of_question = {example.id: id(one) for one in (validation, pool) for example in one.examples}
 
     def __call__(self, examples: Any) -> Any:
