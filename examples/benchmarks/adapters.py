@@ -5,34 +5,25 @@
 Every run starts from the same stage-0 checkpoint and trains Q-Former, fusion, projection and heads; they differ in
 what of the language model is trained beside them, or train the Q-Former by adapters too. Accuracy with the right
 evidence and three distractors on an unseen world; gradients and AdamW's two moments are counted, what is saved is
-measured.
+measured. Runs are kept in the work folder, so that an interrupted ablation goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
-import platform
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from askg_ablation import (
-    arrange_evidence,
-    build_pools,
-    describe_arguments,
-    describe_command,
-    describe_mean,
-    load_base,
-)
+from askg_ablation import arrange_evidence, build_pools, load_base
 from askg_arms import make_arm_batch
+from reporting import describe_run, describe_seeds, keep_run, write_report
 
-import rablip
 from rablip.training import NoiseMix, TrainingPool, add_lora, generate_texts, run_stage, same_answer
-from rablip.world import WORLD_VERSION
 
 RESULTS = Path(__file__).parent / "results" / "adapters.json"
 NUM_DISTRACTORS = 3
@@ -93,55 +84,61 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def train_and_measure(
+    arm: str, seed: int, args: argparse.Namespace, base: Any, processor: Any, pools: list[Any], folder: Path
+) -> dict[str, Any]:
+    """One run: right or wrong per question, and what it trained and saved."""
+    train_pools, test = pools
+    torch.manual_seed(seed)
+    model = adapt(base, arm)
+    trained = [value for value in model.parameters() if value.requires_grad]
+
+    def make_batch(generator: np.random.Generator) -> dict[str, Any]:
+        pool = train_pools[int(generator.integers(len(train_pools)))]
+        return make_arm_batch("ours", pool, generator, processor, num_questions=args.questions, num_items=4)
+
+    done = run_stage(
+        model,
+        make_batch,
+        output_dir=folder,
+        num_steps=args.steps,
+        learning_rate=args.learning_rate,
+        seed=seed,
+        save_steps=10 * args.steps,
+        resume=False,
+    )
+    with tempfile.TemporaryDirectory() as saved_folder:
+        done.save_pretrained(saved_folder)
+        saved = sum(file.stat().st_size for file in Path(saved_folder).glob("*.safetensors"))
+    merged = done.merge_and_unload() if hasattr(done, "merge_and_unload") else done
+    return {
+        "right": measure(merged.eval(), processor, test, args),
+        "trained_parameters": sum(value.numel() for value in trained),
+        # A gradient and two moments of AdamW for every trained weight.
+        "state_megabytes": 3 * sum(value.numel() * value.element_size() for value in trained) / 1e6,
+        "saved_megabytes": saved / 1e6,
+    }
+
+
 def main() -> None:
-    """Train and measure every arm, then write the table."""
+    """Train and measure what is not there yet, then write the table."""
     args = parse_arguments()
     base, processor = load_base(args.base)
-    pools, test = build_pools(args, base, processor)
+    get_pools = cache(lambda: build_pools(args, base, processor))
     arms: dict[str, Any] = {}
     for arm in ARMS:
-        right: list[bool] = []
-        figures: dict[str, Any] = {}
+        runs = []
         for seed in args.seeds:
-            torch.manual_seed(seed)
-            model = adapt(base, arm)
-            trained = [value for value in model.parameters() if value.requires_grad]
-            figures["trained_parameters"] = sum(value.numel() for value in trained)
-            # A gradient and two moments of AdamW for every trained weight.
-            figures["state_megabytes"] = 3 * sum(value.numel() * value.element_size() for value in trained) / 1e6
 
-            def make_batch(generator: np.random.Generator) -> dict[str, Any]:
-                pool = pools[int(generator.integers(len(pools)))]
-                return make_arm_batch("ours", pool, generator, processor, num_questions=args.questions, num_items=4)
+            def make_run(folder: Path, arm: str = arm, seed: int = seed) -> dict[str, Any]:
+                return train_and_measure(arm, seed, args, base, processor, get_pools(), folder)
 
-            done = run_stage(
-                model,
-                make_batch,
-                output_dir=args.work_dir / f"{arm}-{seed}",
-                num_steps=args.steps,
-                learning_rate=args.learning_rate,
-                seed=seed,
-                save_steps=10 * args.steps,
-                resume=False,
-            )
-            with tempfile.TemporaryDirectory() as folder:
-                done.save_pretrained(folder)
-                saved = sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
-            figures["saved_megabytes"] = saved / 1e6
-            merged = done.merge_and_unload() if hasattr(done, "merge_and_unload") else done
-            right += measure(merged.eval(), processor, test, args)
-            print(arm, seed, round(float(np.mean(right[-args.eval_questions :])), 3), flush=True)
-        arms[arm] = {"accuracy": describe_mean(np.asarray(right, dtype=float)), **figures}
-    report = {
-        "command": describe_command("adapters"),
-        "arguments": describe_arguments(args),
-        "world_version": WORLD_VERSION,
-        "versions": {"rablip": rablip.__version__, "torch": torch.__version__},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "arms": arms,
-    }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            runs.append(keep_run(args, f"{arm}-{seed}", make_run))
+            print(arm, seed, round(float(np.mean(runs[-1]["right"])), 3), flush=True)
+        figures = {name: value for name, value in runs[0].items() if name != "right"}
+        right = [np.asarray(run["right"], dtype=float) for run in runs]
+        arms[arm] = {"accuracy": describe_seeds(right), **figures}
+    write_report(describe_run(args, "adapters") | {"arms": arms}, args.out)
 
 
 if __name__ == "__main__":

@@ -15,20 +15,17 @@ import copy
 import dataclasses
 import json
 import logging
-import platform
-import sys
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from askg_arms import ARMS, PassesTrainer, chance_level, first_is_right, make_arm_batch, make_release_row
+from reporting import describe_run, describe_seeds, keep_run, write_report
 
-import rablip
 from rablip import RablipForConditionalGeneration, RablipProcessor, RablipRetriever, RablipRetrieverProcessor
-from rablip.evaluation.intervals import bootstrap_interval
 from rablip.training import (
     NoiseMix,
     TrainingPool,
@@ -45,7 +42,7 @@ from rablip.training import (
     sample_distractors,
 )
 from rablip.training.tiny.data import build_pool
-from rablip.world import WORLD_VERSION, make_world
+from rablip.world import make_world
 
 COUNTS = (0, 1, 3, 5, 9)
 KINDS = ("same_entity", "look_alike", "other_modality", "empty", "mixed")
@@ -211,41 +208,21 @@ def summarise(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             for way in ("direct", "selected")
         }
         for way in ("direct", "selected"):
-            table[arm][f"{way}_lost"] = describe_mean(np.concatenate([lost(run, way) for run in of_seeds]))
+            table[arm][f"{way}_lost"] = describe_seeds([lost(run, way) for run in of_seeds])
         table[arm]["relevance_f1"] = {
             key: float(np.mean([run["relevance_f1"][key] for run in of_seeds])) for key in of_seeds[0]["relevance_f1"]
         }
     for arm, of_seeds in runs.items():
-        if arm != "without" and "without" in runs and len(of_seeds) == len(runs["without"]):
-            for way in ("direct", "selected"):
-                pairs = zip(runs["without"], of_seeds, strict=True)
-                # What an arm is compared with always answers directly: without ASKG there is nothing to select by.
-                saved = np.concatenate([lost(base, "direct") - lost(run, way) for base, run in pairs])
-                table[arm][f"{way}_saved_to_without"] = describe_mean(saved)
+        if arm == "without" or len(of_seeds) != len(runs.get("without", ())):
+            continue
+        pairs = list(zip(runs["without"], of_seeds, strict=True))
+        # What an arm is compared with always answers directly: without ASKG there is nothing to select by.
+        for way in ("direct", "selected"):
+            saved = [lost(base, "direct") - lost(run, way) for base, run in pairs]
+            table[arm][f"{way}_saved_to_without"] = describe_seeds(saved)
+        right = [[np.asarray(run["direct"]["none/0"], dtype=float) for run in pair] for pair in pairs]
+        table[arm]["gained_at_none"] = describe_seeds([ours - without for without, ours in right])
     return table
-
-
-def describe_mean(values: np.ndarray) -> dict[str, Any]:
-    """Mean and bootstrap interval."""
-    rows = np.stack([values, np.ones(len(values))], axis=1)
-    low, high = bootstrap_interval(rows, lambda sums: sums[:, 0] / sums[:, 1])
-    return {"value": float(values.mean()), "interval": [low, high], "n": len(values)}
-
-
-def describe_command(script: str) -> str:
-    """The command of this run, without where it lies and what it writes."""
-    return " ".join(["python", f"examples/benchmarks/{script}.py", *_without_places(sys.argv[1:])])
-
-
-def describe_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """All arguments, without where the run writes."""
-    kept = {name: value for name, value in vars(args).items() if name not in ("out", "work_dir")}
-    return {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
-
-
-def _without_places(words: list[str]) -> list[str]:
-    places = [number for number, word in enumerate(words) if word in ("--out", "--work-dir")]
-    return [word for number, word in enumerate(words) if number not in places and number - 1 not in places]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -273,40 +250,31 @@ def main() -> None:
     args = parse_arguments()
     logging.basicConfig(level=logging.INFO)
     base, processor = load_base(args.base)
-    pools: list[TrainingPool] = []
-    test: TrainingPool | None = None
+    # Mined once, and only when a run is missing.
+    get_pools = cache(lambda: build_pools(args, base, processor))
+
+    def make_run(folder: Path, arm: str, seed: int) -> dict[str, Any]:
+        pools, test = get_pools()
+        model, facts = train_arm(arm, seed, args, base, processor, pools, folder)
+        return facts | evaluate_run(model, processor, test, args)
+
     runs: dict[str, list[dict[str, Any]]] = {}
     for seed in args.seeds:
         for arm in args.arms:
-            file = args.work_dir / f"{arm}-{seed}.json"
-            if not file.is_file():
-                if test is None:
-                    pools, test = build_pools(args, base, processor)
-                model, facts = train_arm(arm, seed, args, base, processor, pools, args.work_dir / f"{arm}-{seed}")
-                outcomes = facts | evaluate_run(model, processor, test, args)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(json.dumps(outcomes), encoding="utf-8")
-            run = json.loads(file.read_text(encoding="utf-8"))
+            run = keep_run(args, f"{arm}-{seed}", partial(make_run, arm=arm, seed=seed))
             runs.setdefault(arm, []).append(run)
             summary = {key: round(float(np.mean(run["direct"][key])), 3) for key in ("none/0", "mixed/9")}
             print(arm, seed, summary, "lost", round(float(lost(run, "direct").mean()), 3), flush=True)
-    if test is None:
-        _, test = build_pools(argparse.Namespace(**{**vars(args), "worlds": 0}), base, processor)
-    report = {
-        "command": describe_command("askg_ablation"),
-        "arguments": describe_arguments(args),
-        "world_version": WORLD_VERSION,
-        "versions": {"rablip": rablip.__version__, "torch": torch.__version__},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "leak": measure_leak(test),
+    without_training = argparse.Namespace(**{**vars(args), "worlds": 0})
+    report = describe_run(args, "askg_ablation") | {
+        "leak": measure_leak(build_pools(without_training, base, processor)[1]),
         "table": summarise(runs),
         "train_seconds": {arm: [run["train_seconds"] for run in of_seeds] for arm, of_seeds in runs.items()},
         "labels": {
             arm: [run["labels"] for run in of_seeds] for arm, of_seeds in runs.items() if "labels" in of_seeds[0]
         },
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_report(report, args.out)
     print(json.dumps(report["table"], indent=1))
 
 

@@ -6,6 +6,7 @@ All runs of a seed start from one retriever that was trained with in-batch negat
 with 3 extra candidates a question: drawn from all items (`random`), from what that retriever finds whatever its
 modality (`random_hard`), or as in MM-Embed (`modality`: of a wrong modality above the right item, and of the right
 modality), or with none (`in_batch`). Recall@5 over an unseen world's pairs of question and needed item, by modality.
+Seeds are kept in the work folder, so that an interrupted ablation goes on.
 """
 
 from __future__ import annotations
@@ -13,24 +14,22 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import platform
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from askg_ablation import describe_arguments, describe_command
+from reporting import describe_run, describe_seeds, keep_run, write_report
 
-import rablip
 from rablip import RablipForConditionalGeneration, RablipRetriever, RablipRetrieverConfig, RablipRetrieverProcessor
-from rablip.evaluation.intervals import proportion_figure
 from rablip.evaluation.world_scoring import gold_pairs
 from rablip.processing import RetrieverCollator
 from rablip.training import TrainingPool, make_search_row, mine_candidates, retrieve_candidates, run_stage
 from rablip.training.data.batches import draw_questions
 from rablip.training.tiny.data import build_pool
 from rablip.training.tiny.recipe import RETRIEVAL
-from rablip.world import WORLD_VERSION, make_world
+from rablip.world import make_world
 
 ARMS = ("in_batch", "random", "random_hard", "modality")
 RESULTS = Path(__file__).parent / "results" / "retriever_ablation.json"
@@ -106,54 +105,74 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def compare_arms(
+    seed: int, args: argparse.Namespace, base: Any, processor: Any, worlds: Any, folder: Path
+) -> dict[str, dict[str, list[bool]]]:
+    """All arms of a seed, from one start: hits by arm and modality."""
+    pools, test = worlds
+    torch.manual_seed(seed)
+    parts = ("vision_config", "qformer_config", "adaptive_fusion_config")
+    trunk = {name: getattr(base.config, name).to_dict() for name in parts}
+    sizes = {"num_query_tokens": base.config.num_query_tokens, "max_images": base.config.max_images}
+    start = RablipRetriever(RablipRetrieverConfig(**trunk, **sizes, retrieval_config=dict(RETRIEVAL)))
+    start.load_trunk(base)
+    start.freeze_vision_tower()
+    start = train(start, pools, processor, "in_batch", args.first_steps, seed, args, folder / "first")
+    recalls = [mine_candidates(start, processor, pool, k=20) for pool in pools]
+    print("seed", seed, "start: recall@5 on training worlds", [round(value, 3) for value in recalls], flush=True)
+    hits = {}
+    for arm in ("start", *ARMS):
+        model = copy.deepcopy(start)
+        if arm != "start":
+            model = train(model, pools, processor, arm, args.steps, seed + 100, args, folder / arm)
+        hits[arm] = measure(model, processor, test)
+        print(arm, {key: round(float(np.mean(values)), 3) for key, values in hits[arm].items()}, flush=True)
+    return hits
+
+
+def tabulate(runs: list[dict[str, dict[str, list[bool]]]]) -> dict[str, Any]:
+    """Recall by arm and modality over seeds, and what each arm gains over in-batch negatives, question by question."""
+    table: dict[str, Any] = {}
+    for arm in runs[0]:
+        of_arm = [run[arm] for run in runs]
+        modalities = sorted(of_arm[0])
+        figures = {name: describe_seeds([np.asarray(hits[name], float) for hits in of_arm]) for name in modalities}
+        overall = [_join(hits) for hits in of_arm]
+        table[arm] = figures | {
+            "overall": describe_seeds(overall),
+            "worst": min(figures, key=lambda name: figures[name]["value"]),
+        }
+        gains = [mine - _join(run["in_batch"]) for mine, run in zip(overall, runs, strict=True)]
+        table[arm]["gain"] = describe_seeds(gains)
+    return table
+
+
+def _join(hits: dict[str, list[bool]]) -> np.ndarray:
+    return np.concatenate([np.asarray(hits[name], dtype=float) for name in sorted(hits)])
+
+
 def main() -> None:
     """Train every arm from one start per seed and write the table."""
     args = parse_arguments()
     base = RablipForConditionalGeneration.from_pretrained(args.base)
     processor = RablipRetrieverProcessor.from_pretrained(args.processor)
-    worlds = [make_world(1000 + number, args.entities, split="train") for number in range(args.worlds)]
-    pools = [build_pool(world, base, processor.image_processor) for world in worlds]
-    test = build_pool(make_world(args.eval_seed, args.eval_entities), base, processor.image_processor)
-    parts = ("vision_config", "qformer_config", "adaptive_fusion_config")
-    trunk = {name: getattr(base.config, name).to_dict() for name in parts}
-    hits: dict[str, dict[str, list[bool]]] = {}
+
+    @cache
+    def get_worlds() -> tuple[list[TrainingPool], TrainingPool]:
+        worlds = [make_world(1000 + number, args.entities, split="train") for number in range(args.worlds)]
+        worlds.append(make_world(args.eval_seed, args.eval_entities))
+        pools = [build_pool(world, base, processor.image_processor) for world in worlds]
+        return pools[:-1], pools[-1]
+
+    runs = []
     for seed in args.seeds:
-        torch.manual_seed(seed)
-        sizes = {"num_query_tokens": base.config.num_query_tokens, "max_images": base.config.max_images}
-        start = RablipRetriever(RablipRetrieverConfig(**trunk, **sizes, retrieval_config=dict(RETRIEVAL)))
-        start.load_trunk(base)
-        start.freeze_vision_tower()
-        folder = args.work_dir / f"first-{seed}"
-        start = train(start, pools, processor, "in_batch", args.first_steps, seed, args, folder)
-        recalls = [mine_candidates(start, processor, pool, k=20) for pool in pools]
-        print("seed", seed, "start: recall@5 on training worlds", [round(value, 3) for value in recalls], flush=True)
-        for arm in ("start", *ARMS):
-            model = copy.deepcopy(start)
-            if arm != "start":
-                folder = args.work_dir / f"{arm}-{seed}"
-                model = train(model, pools, processor, arm, args.steps, seed + 100, args, folder)
-            measured = measure(model, processor, test)
-            for modality, values in measured.items():
-                hits.setdefault(arm, {}).setdefault(modality, []).extend(values)
-            print(arm, {key: round(float(np.mean(values)), 3) for key, values in measured.items()}, flush=True)
-    table = {
-        arm: {
-            **{modality: proportion_figure(values).to_json() for modality, values in sorted(by_modality.items())},
-            "overall": proportion_figure([hit for values in by_modality.values() for hit in values]).to_json(),
-            "worst": min(by_modality, key=lambda modality: np.mean(by_modality[modality])),
-        }
-        for arm, by_modality in hits.items()
-    }
-    report = {
-        "command": describe_command("retriever_ablation"),
-        "arguments": describe_arguments(args),
-        "world_version": WORLD_VERSION,
-        "versions": {"rablip": rablip.__version__, "torch": torch.__version__},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "recall@5": table,
-    }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+        def make_run(folder: Path, seed: int = seed) -> dict[str, Any]:
+            return compare_arms(seed, args, base, processor, get_worlds(), folder)
+
+        runs.append(keep_run(args, f"seed-{seed}", make_run))
+    table = tabulate(runs)
+    write_report(describe_run(args, "retriever_ablation") | {"recall@5": table}, args.out)
     print(json.dumps(table, indent=1))
 
 

@@ -56,7 +56,7 @@ def render_askg(report: Mapping[str, Any]) -> list[str]:
 def render_retriever(report: Mapping[str, Any]) -> list[str]:
     """Recall by modality and kind of negatives."""
     table, arguments = report["recall@5"], report["arguments"]
-    columns = [name for name in next(iter(table.values())) if name not in ("worst", "overall")]
+    columns = [name for name in next(iter(table.values())) if name not in ("worst", "overall", "gain")]
     names = {"start": "start (in-batch only)", "in_batch": "in-batch only, as long", "random": "random items"}
     names |= {"random_hard": "random hard", "modality": "modality-aware hard"}
     lines = [

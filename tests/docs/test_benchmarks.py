@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -86,6 +87,41 @@ def test_what_is_lost_is_paired(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table["ours"]["direct_saved_to_without"]["value"] == 0.25
     low, high = table["ours"]["direct_saved_to_without"]["interval"]
     assert low == 0.0 and high == pytest.approx(0.75, abs=0.26)
+    assert table["ours"]["gained_at_none"]["value"] == 0.0
+
+
+def test_seeds_ask_the_same_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More seeds of the same questions are no more questions: the interval of a copied run stays as wide."""
+    reporting = load("reporting", monkeypatch)
+    once = np.array([0.0, 1.0] * 20)
+    one, three = reporting.describe_seeds([once]), reporting.describe_seeds([once, once, once])
+    assert one["interval"] == three["interval"] and three["n"] == 40 and three["seeds"] == [0.5] * 3
+
+
+def test_a_run_is_kept_and_never_mixed_with_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reporting = load("reporting", monkeypatch)
+    made: list[Path] = []
+
+    def compute(folder: Path) -> dict[str, Any]:
+        made.append(folder)
+        return {"right": [True]}
+
+    def arguments(steps: int, seeds: list[int]) -> argparse.Namespace:
+        return argparse.Namespace(work_dir=tmp_path, out=tmp_path / "o", seeds=seeds, steps=steps)
+
+    for seeds in ([0], [0, 1]):
+        assert reporting.keep_run(arguments(3, seeds), "a-0", compute) == {"right": [True]}
+    assert made == [tmp_path / "a-0"]
+    with pytest.raises(SystemExit, match=r"steps 3 then, 4 now.*--work-dir"):
+        reporting.keep_run(arguments(4, [0]), "a-1", compute)
+
+
+def test_gains_of_a_retriever_are_over_in_batch_negatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    ablation = load("retriever_ablation", monkeypatch)
+    hits = {"in_batch": {"image": [True, False], "text": [True]}, "modality": {"image": [True, True], "text": [True]}}
+    table = ablation.tabulate([hits, hits])
+    assert table["modality"]["gain"]["value"] == pytest.approx(1 / 3) and table["in_batch"]["gain"]["value"] == 0
+    assert table["in_batch"]["worst"] == "image" and table["in_batch"]["overall"]["value"] == pytest.approx(2 / 3)
 
 
 def test_the_readme_has_the_figures_of_the_results(tmp_path: Path) -> None:
