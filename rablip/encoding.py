@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from .batch_halving import run_in_batches
 from .processing.knowledge_rablip import KnowledgeItem
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .processing.processing_rablip_retriever import RablipRetrieverProcessor
 
 __all__ = ["KnowledgeEncoder", "encode_knowledge"]
-
-logger = logging.getLogger(__name__)
 
 # Opened pictures wait for their batch in full size: 100 million pixels are 300 MB.
 _MAX_WAITING_PIXELS = 100_000_000
@@ -68,25 +66,13 @@ class KnowledgeEncoder:
         Raises:
             MemoryError, RuntimeError: when a single item does not fit in memory; names it.
         """
-        rows: list[np.ndarray] = []
-        start = 0
-        while start < len(items):
-            stop = start + self.batch_size
-            try:
-                rows.append(self._encode_batch(items[start:stop], images[start:stop]))
-            except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
-                    raise
-                if self.batch_size == 1:
-                    raise type(error)(
-                        f"Knowledge item {items[start].id!r} alone does not fit in memory: {error}"
-                    ) from error
-                self.batch_size = max(1, min(self.batch_size, len(items) - start) // 2)
-                logger.warning("Out of memory: going on with batches of %d items.", self.batch_size)
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
-                continue
-            start = stop
+        rows, self.batch_size = run_in_batches(
+            lambda start, stop: self._encode_batch(items[start:stop], images[start:stop]),
+            len(items),
+            self.batch_size,
+            unit="items",
+            name_row=lambda row: f"Knowledge item {items[row].id!r}",
+        )
         return np.concatenate(rows) if rows else _make_room(0, self.retriever.config)
 
     def stream(
@@ -197,10 +183,3 @@ class _Waiting:
 
     def clear(self) -> None:
         self.items, self.images, self.num_pixels = [], [], 0
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error)
-    return "not enough memory" in text or "can't allocate memory" in text or "out of memory" in text

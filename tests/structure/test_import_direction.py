@@ -25,7 +25,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "rablip.snapshots": (),
     "rablip.knowledge_table": ("rablip.processing",),
     "rablip.knowledge_base": ("rablip.knowledge_table", "rablip.processing"),
-    "rablip.encoding": ("rablip.knowledge_base", "rablip.modeling_rablip", "rablip.processing"),
+    "rablip.batch_halving": (),
+    "rablip.encoding": (
+        "rablip.batch_halving",
+        "rablip.knowledge_base",
+        "rablip.modeling_rablip",
+        "rablip.processing",
+    ),
     "rablip.retriever_source": (
         "rablip.index",
         "rablip.modeling_rablip",
@@ -44,6 +50,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "rablip.world": ("rablip.processing",),
     "rablip.training": (
+        "rablip.batch_halving",
         "rablip.configuration",
         "rablip.index",
         "rablip.modeling_rablip",

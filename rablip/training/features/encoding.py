@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers.utils import logging
 
+from ...batch_halving import run_in_batches
 from ...processing.images_rablip import ImageError, load_image
 from ...processing.knowledge_rablip import ImageRef
 from .cached_features import read_picture
 
 __all__ = ["TowerEncoder"]
-
-logger = logging.get_logger(__name__)
 
 
 @dataclass
@@ -84,25 +82,13 @@ class TowerEncoder:
         return self.image_processor([opened], return_tensors="pt")["pixel_values"]
 
     def _encode(self, keys: Sequence[str], pixel_values: torch.Tensor) -> torch.Tensor:
-        parts: list[torch.Tensor] = []
-        start = 0
-        while start < len(keys):
-            stop = start + self.batch_size
-            try:
-                parts.append(self._run(pixel_values[start:stop]))
-            except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
-                    raise
-                if self.batch_size == 1:
-                    raise type(error)(
-                        f"The picture of {keys[start]!r} alone does not fit in memory: {error}"
-                    ) from error
-                self.batch_size = max(1, min(self.batch_size, len(keys) - start) // 2)
-                logger.warning("Out of memory: going on with batches of %d pictures.", self.batch_size)
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
-                continue
-            start = stop
+        parts, self.batch_size = run_in_batches(
+            lambda start, stop: self._run(pixel_values[start:stop]),
+            len(keys),
+            self.batch_size,
+            unit="pictures",
+            name_row=lambda row: f"The picture of {keys[row]!r}",
+        )
         features = torch.cat(parts)
         finite = features.isfinite().flatten(1).all(dim=1)
         if not finite.all():
@@ -133,10 +119,3 @@ def _read_ahead(
             yield due, [future.result() for future in futures]
     for due, futures in waiting:
         yield due, [future.result() for future in futures]
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error)
-    return "not enough memory" in text or "can't allocate memory" in text or "out of memory" in text
