@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from askg_ablation import arrange_evidence, build_pools, load_base
+from askg_ablation import Pools, arrange_evidence, build_pools, load_base
 from askg_arms import make_arm_batch
 from reporting import describe_run, describe_seeds, keep_run, write_report
 
@@ -85,16 +85,15 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def train_and_measure(
-    arm: str, seed: int, args: argparse.Namespace, base: Any, processor: Any, pools: list[Any], folder: Path
+    arm: str, seed: int, args: argparse.Namespace, base: Any, processor: Any, pools: Pools, folder: Path
 ) -> dict[str, Any]:
     """One run: right or wrong per question, and what it trained and saved."""
-    train_pools, test = pools
     torch.manual_seed(seed)
     model = adapt(base, arm)
     trained = [value for value in model.parameters() if value.requires_grad]
 
     def make_batch(generator: np.random.Generator) -> dict[str, Any]:
-        pool = train_pools[int(generator.integers(len(train_pools)))]
+        pool = pools.train[int(generator.integers(len(pools.train)))]
         return make_arm_batch("ours", pool, generator, processor, num_questions=args.questions, num_items=4)
 
     done = run_stage(
@@ -112,7 +111,7 @@ def train_and_measure(
         saved = sum(file.stat().st_size for file in Path(saved_folder).glob("*.safetensors"))
     merged = done.merge_and_unload() if hasattr(done, "merge_and_unload") else done
     return {
-        "right": measure(merged.eval(), processor, test, args),
+        "right": measure(merged.eval(), processor, pools.test, args),
         "trained_parameters": sum(value.numel() for value in trained),
         # A gradient and two moments of AdamW for every trained weight.
         "state_megabytes": 3 * sum(value.numel() * value.element_size() for value in trained) / 1e6,

@@ -4,8 +4,9 @@
 
 All arms start from the same stage-0 checkpoint, with the same steps, questions and passes per step (askg_arms.py).
 Each run is evaluated on a world of unseen entities with the right evidence and 0, 1, 3, 5, 9 distractors of each kind:
-`direct`, where everything stays before the generator, and `selected`, where it answers from what it judges relevant,
-as the answerer does. Runs are kept in the work folder, so that an interrupted ablation goes on.
+`direct`, where everything stays before the generator, and, where the arm learns relevance, `selected`, where it
+answers from what it judges relevant, as the answerer does, by a threshold fitted on a world that it never saw.
+Runs are kept in the work folder, so that an interrupted ablation goes on.
 """
 
 from __future__ import annotations
@@ -22,10 +23,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from askg_arms import ARMS, PassesTrainer, chance_level, first_is_right, make_arm_batch, make_release_row
+from askg_arms import (
+    ARMS,
+    JUDGING_ARMS,
+    PassesTrainer,
+    chance_level,
+    first_is_right,
+    make_arm_batch,
+    make_release_row,
+)
 from reporting import describe_run, describe_seeds, keep_run, write_report
 
 from rablip import RablipForConditionalGeneration, RablipProcessor, RablipRetriever, RablipRetrieverProcessor
+from rablip.answering.selection import choose_readable
 from rablip.training import (
     NoiseMix,
     TrainingPool,
@@ -33,6 +43,7 @@ from rablip.training import (
     apply_labels,
     encode_pictures,
     find_distractors,
+    fit_generator,
     generate_texts,
     make_generator_row,
     mine_candidates,
@@ -62,11 +73,27 @@ def load_base(folder: Path) -> tuple[RablipForConditionalGeneration, RablipProce
     return model, processor
 
 
-def build_pools(args: argparse.Namespace, base: Any, processor: Any) -> tuple[list[TrainingPool], TrainingPool]:
-    """Training pools of train-split worlds and one of unseen entities, all with mined candidates and distractors."""
+@dataclasses.dataclass
+class Pools:
+    """Pools with mined candidates and distractors.
+
+    Args:
+        train: of train-split worlds.
+        validation: of one more of them, to fit thresholds on.
+        test: of a world of unseen entities.
+    """
+
+    train: list[TrainingPool]
+    validation: TrainingPool
+    test: TrainingPool
+
+
+def build_pools(args: argparse.Namespace, base: Any, processor: Any) -> Pools:
+    """All pools, with the features of their pictures."""
     retriever = RablipRetriever.from_pretrained(args.retriever).eval()
     retriever_processor = RablipRetrieverProcessor.from_pretrained(args.retriever)
     worlds = [make_world(1000 + number, args.train_entities, split="train") for number in range(args.worlds)]
+    worlds.append(make_world(3000, args.eval_entities, split="train"))
     worlds.append(make_world(args.eval_seed, args.eval_entities, split="test"))
     pools = []
     for world in worlds:
@@ -76,7 +103,7 @@ def build_pools(args: argparse.Namespace, base: Any, processor: Any) -> tuple[li
         find_distractors(retriever, retriever_processor, pool)
         features = encode_pictures(base, processor.image_processor, pool.pictures())
         pools.append(dataclasses.replace(pool, features=features))
-    return pools[:-1], pools[-1]
+    return Pools(pools[:-2], *pools[-2:])
 
 
 def train_arm(
@@ -112,7 +139,7 @@ def train_arm(
         num_steps=args.steps,
         learning_rate=args.learning_rate,
         seed=seed,
-        save_steps=10 * args.steps,
+        save_steps=500,
         logging_steps=50,
         trainer_class=PassesTrainer,
     )
@@ -121,36 +148,38 @@ def train_arm(
 
 
 @torch.no_grad()
-def evaluate_run(model: Any, processor: Any, pool: TrainingPool, args: argparse.Namespace) -> dict[str, Any]:
+def evaluate_run(
+    model: Any, processor: Any, pool: TrainingPool, args: argparse.Namespace, *, judges: bool
+) -> dict[str, Any]:
     """Right or wrong for every question, by way of answering, kind and number of distractors."""
     rng = np.random.default_rng(args.eval_seed)
     answerable = [example for example in pool.examples if example.answerable]
     asked = [answerable[place] for place in sorted(rng.permutation(len(answerable))[: args.eval_questions])]
-    outcomes: dict[str, Any] = {"direct": {}, "selected": {}, "relevance_f1": {}}
+    outcomes: dict[str, Any] = {"direct": {}} | ({"selected": {}, "relevance_f1": {}} if judges else {})
     for kind in KINDS:
         weights = NoiseMix().weights if kind == "mixed" else {kind: 1.0}
         for count in COUNTS:
             if count == 0 and kind != "mixed":
                 continue
+            key = f"{kind}/{count}" if count else "none/0"
             direct, selected, hits = [], [], np.zeros(3)
             for first in range(0, len(asked), 64):
                 batch = asked[first : first + 64]
                 rows = [arrange_evidence(pool, example, count, weights, args.eval_seed) for example in batch]
                 texts = generate_texts(model, processor, pool, batch, rows, max_new_tokens=8)
                 direct += [same_answer(text, example) for text, example in zip(texts, batch, strict=True)]
-                judged = judge(model, processor, pool, batch, rows)
-                kept = [
-                    [item for item, value in zip(items, values, strict=True) if value >= 0.5]
-                    for items, values in zip(rows, judged, strict=True)
-                ]
+                if not judges:
+                    continue
+                kept = select_relevant(model, processor, pool, batch, rows)
                 texts = generate_texts(model, processor, pool, batch, kept, max_new_tokens=8)
                 selected += [same_answer(text, example) for text, example in zip(texts, batch, strict=True)]
                 for example, items in zip(batch, kept, strict=True):
                     right = set(example.positive_ids)
                     hits += (sum(item.id in right for item in items), len(items), len(right))
-            key = f"{kind}/{count}" if count else "none/0"
-            outcomes["direct"][key], outcomes["selected"][key] = direct, selected
-            outcomes["relevance_f1"][key] = float(2 * hits[0] / max(hits[1] + hits[2], 1))
+            outcomes["direct"][key] = direct
+            if judges:
+                outcomes["selected"][key] = selected
+                outcomes["relevance_f1"][key] = float(2 * hits[0] / max(hits[1] + hits[2], 1))
     return outcomes
 
 
@@ -162,18 +191,22 @@ def arrange_evidence(pool: TrainingPool, example: Any, count: int, weights: dict
     return [shown[place] for place in rng.permutation(len(shown))]
 
 
-def judge(
+def select_relevant(
     model: Any, processor: Any, pool: TrainingPool, batch: list[Any], rows: list[list[Any]]
-) -> list[list[float]]:
-    """The generator's own relevance of every shown item."""
+) -> list[list[Any]]:
+    """What the generator itself judges relevant of every row; all of it where nothing is, as in the answerer."""
     inputs = processor.process_generation(
         [example.question for example in batch],
         rows,
         [[pool.show_item(item) for item in items] for items in rows],
         question_images=[pool.show_question(example) for example in batch],
     )
-    relevance = model.predict_relevance(**inputs).tolist()
-    return [values[: len(items)] for values, items in zip(relevance, rows, strict=True)]
+    judged = model.predict_relevance(**inputs).tolist()
+    kept = []
+    for items, values in zip(rows, judged, strict=True):
+        places = choose_readable(values[: len(items)], model.config.citation_threshold)
+        kept.append([items[place] for place in places])
+    return kept
 
 
 def measure_leak(pool: TrainingPool, num_rows: int = 2000) -> dict[str, float]:
@@ -203,26 +236,30 @@ def summarise(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Accuracy by kind and number, what is lost, and paired differences to the arm without ASKG with intervals."""
     table: dict[str, Any] = {}
     for arm, of_seeds in runs.items():
-        table[arm] = {
-            way: {key: float(np.mean([np.mean(run[way][key]) for run in of_seeds])) for key in of_seeds[0][way]}
-            for way in ("direct", "selected")
-        }
-        for way in ("direct", "selected"):
+        ways = [way for way in ("direct", "selected") if way in of_seeds[0]]
+        table[arm] = {}
+        for way in ways:
+            table[arm][way] = {
+                key: float(np.mean([np.mean(run[way][key]) for run in of_seeds])) for key in of_seeds[0][way]
+            }
             table[arm][f"{way}_lost"] = describe_seeds([lost(run, way) for run in of_seeds])
-        table[arm]["relevance_f1"] = {
-            key: float(np.mean([run["relevance_f1"][key] for run in of_seeds])) for key in of_seeds[0]["relevance_f1"]
-        }
-    for arm, of_seeds in runs.items():
+        if "selected" in ways:
+            f1 = {key: float(np.mean([run["relevance_f1"][key] for run in of_seeds])) for key in table[arm]["direct"]}
+            table[arm]["relevance_f1"] = f1
         if arm == "without" or len(of_seeds) != len(runs.get("without", ())):
             continue
         pairs = list(zip(runs["without"], of_seeds, strict=True))
         # What an arm is compared with always answers directly: without ASKG there is nothing to select by.
-        for way in ("direct", "selected"):
+        for way in ways:
             saved = [lost(base, "direct") - lost(run, way) for base, run in pairs]
             table[arm][f"{way}_saved_to_without"] = describe_seeds(saved)
-        right = [[np.asarray(run["direct"]["none/0"], dtype=float) for run in pair] for pair in pairs]
-        table[arm]["gained_at_none"] = describe_seeds([ours - without for without, ours in right])
+            gains = [_at_none(run, way) - _at_none(base, "direct") for base, run in pairs]
+            table[arm][f"{way}_gained_at_none"] = describe_seeds(gains)
     return table
+
+
+def _at_none(run: dict[str, Any], way: str) -> np.ndarray:
+    return np.asarray(run[way]["none/0"], dtype=float)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -232,14 +269,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--retriever", type=Path, default=Path("examples/checkpoints/rablip-tiny/retriever"))
     parser.add_argument("--arms", nargs="+", default=list(ARMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--learning-rate", type=float, default=8e-4)
-    parser.add_argument("--questions-per-pass", type=int, default=24)
-    parser.add_argument("--worlds", type=int, default=4)
+    parser.add_argument("--questions-per-pass", type=int, default=16)
+    parser.add_argument("--worlds", type=int, default=12)
     parser.add_argument("--train-entities", type=int, default=400)
     parser.add_argument("--eval-seed", type=int, default=4242)
     parser.add_argument("--eval-entities", type=int, default=200)
-    parser.add_argument("--eval-questions", type=int, default=300)
+    parser.add_argument("--eval-questions", type=int, default=128)
     parser.add_argument("--work-dir", type=Path, default=Path("runs/askg_ablation"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
@@ -254,9 +291,15 @@ def main() -> None:
     get_pools = cache(lambda: build_pools(args, base, processor))
 
     def make_run(folder: Path, arm: str, seed: int) -> dict[str, Any]:
-        pools, test = get_pools()
-        model, facts = train_arm(arm, seed, args, base, processor, pools, folder)
-        return facts | evaluate_run(model, processor, test, args)
+        pools = get_pools()
+        model, facts = train_arm(arm, seed, args, base, processor, pools.train, folder)
+        judges = arm in JUDGING_ARMS
+        if judges:
+            noise = NoiseMix(max_distractors=MAX_ITEMS - 1)
+            facts["fitted"] = fit_generator(
+                model, processor, pools.validation, seed=seed, num_batches=8, max_candidates=MAX_ITEMS, noise=noise
+            )
+        return facts | evaluate_run(model, processor, pools.test, args, judges=judges)
 
     runs: dict[str, list[dict[str, Any]]] = {}
     for seed in args.seeds:
@@ -267,7 +310,7 @@ def main() -> None:
             print(arm, seed, summary, "lost", round(float(lost(run, "direct").mean()), 3), flush=True)
     without_training = argparse.Namespace(**{**vars(args), "worlds": 0})
     report = describe_run(args, "askg_ablation") | {
-        "leak": measure_leak(build_pools(without_training, base, processor)[1]),
+        "leak": measure_leak(build_pools(without_training, base, processor).test),
         "table": summarise(runs),
         "train_seconds": {arm: [run["train_seconds"] for run in of_seeds] for arm, of_seeds in runs.items()},
         "labels": {

@@ -7,7 +7,8 @@ Every arm sees as many questions per step and makes two passes of the language m
   always first, the other of another modality, and the list of the relevant ones as target.
 - `ours`: 0 to K candidates, 0 to K of them relevant, in random order; the second pass lists the relevant ones, and a
   relevance is read in both.
-- `ours_noise`: as `ours`, with 0 to 9 distractors by kind, drawn from the index.
+- `ours_noise`: as `ours`, with 0 to 9 distractors by kind, drawn from the index; all rows of a batch have as many, so
+  that none pays for another's length.
 - `one_pass`: as `ours_noise` with the answer's pass alone, in which relevance is learned: half the cost (the exception
   to two passes).
 - `unlabelled`: what one does without relevance labels: answers from whatever is retrieved, twice as many questions.
@@ -26,6 +27,8 @@ from rablip.training.data.batches import draw_questions
 from rablip.training.data.candidates import choose_distinct
 
 ARMS = ("without", "release", "ours", "ours_noise")
+# Those that learn which candidate is relevant.
+JUDGING_ARMS = ("ours", "ours_noise", "one_pass", "mined")
 OUR_CANDIDATES = 4
 
 
@@ -60,6 +63,7 @@ def make_arm_batch(
             pool, generator, processor, num_questions=num_questions, max_candidates=OUR_CANDIDATES
         )
     if arm in ("ours_noise", "one_pass"):
+        count = int(generator.integers(num_items))
         return make_generator_batch(
             pool,
             generator,
@@ -67,7 +71,7 @@ def make_arm_batch(
             num_questions=num_questions,
             max_candidates=num_items,
             askg=arm == "ours_noise",
-            noise=NoiseMix(max_distractors=num_items - 1),
+            noise=NoiseMix(max_distractors=count, min_distractors=count),
         )
     examples = draw_questions(pool, generator, 2 * num_questions, answerable_only=True)
     show = _retrieved if arm == "unlabelled" else _gold

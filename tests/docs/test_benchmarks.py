@@ -87,7 +87,7 @@ def test_what_is_lost_is_paired(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table["ours"]["direct_saved_to_without"]["value"] == 0.25
     low, high = table["ours"]["direct_saved_to_without"]["interval"]
     assert low == 0.0 and high == pytest.approx(0.75, abs=0.26)
-    assert table["ours"]["gained_at_none"]["value"] == 0.0
+    assert table["ours"]["direct_gained_at_none"]["value"] == 0.0
 
 
 def test_seeds_ask_the_same_questions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def test_noisy_rows_keep_their_promises(seed: int, count: int, max_pictures: int
     example = pool.examples[seed % len(pool.examples)]
     needed = {item for hop in example.hops for item in hop}
     row = make_generator_row(
-        pool, example, generator, max_candidates=8, max_pictures=max_pictures + 2, noise=NoiseMix(max(1, count))
+        pool, example, generator, max_candidates=8, max_pictures=max_pictures + 2, noise=NoiseMix(count)
     )
     relevant = {item.id for item, value in zip(row.candidates, row.relevance, strict=True) if value}
     assert relevant in (set(), needed)
@@ -179,12 +179,25 @@ def test_places_say_nothing_under_noise(pool: TrainingPool) -> None:
     assert abs(first - chance) / rows < 0.03
 
 
+def test_a_fixed_number_of_distractors_is_kept(pool: TrainingPool) -> None:
+    example = next(example for example in pool.examples if example.answerable)
+    for count in (0, 3):
+        noise = NoiseMix(max_distractors=count, min_distractors=count)
+        for seed in range(10):
+            row = make_generator_row(
+                pool, example, np.random.default_rng(seed), max_candidates=9, max_pictures=9, noise=noise
+            )
+            if any(row.relevance):
+                assert len(row.candidates) - sum(row.relevance) == count
+
+
 def test_wrong_weights_are_named(pool: TrainingPool) -> None:
     for weights in ({"nearby": 1.0}, {}, {"empty": 0.0}, {"empty": -1.0}):
         with pytest.raises(ValueError, match="look_alike"):
             NoiseMix(weights=weights)
-    with pytest.raises(ValueError, match="at least 1"):
-        NoiseMix(max_distractors=0)
+    for most, least in ((-1, 0), (2, 3), (4, -1)):
+        with pytest.raises(ValueError, match="at least 0 and in this order"):
+            NoiseMix(max_distractors=most, min_distractors=least)
     with pytest.raises(ValueError, match="find_distractors"):
         sample_distractors(make_pool(), pool.examples[0], np.random.default_rng(0), 1, weights={"empty": 1})
 

@@ -170,7 +170,8 @@ def sample_noisy_candidates(
     needed = list(dict.fromkeys(item for hop in example.hops for item in hop))
     shows_positives = bool(needed) and generator.random() < positive_rate
     positives = [pool.items[item] for item in needed] if shows_positives else []
-    count = min(int(generator.integers(noise.max_distractors + 1)), max_candidates - len(positives))
+    count = int(generator.integers(noise.min_distractors, noise.max_distractors + 1))
+    count = min(count, max_candidates - len(positives))
     negatives = sample_distractors(pool, example, generator, count, weights=noise.weights)
     return _arrange(positives, negatives, generator, max_pictures - len(example.images), shows_positives)
 

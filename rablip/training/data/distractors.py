@@ -141,11 +141,13 @@ class NoiseMix:
     """How noise is injected into a generator's training rows.
 
     Args:
-        max_distractors: most distractors beside the right items; their number is drawn evenly from 0 to it.
+        max_distractors: most distractors beside the right items; their number is drawn evenly.
         weights: how often each kind is drawn (`DISTRACTOR_KINDS`), in any unit.
+        min_distractors: least distractors, where there are so many.
 
     Raises:
-        ValueError: a kind is unknown, a weight is negative or all are zero, or `max_distractors` is below 1.
+        ValueError: a kind is unknown, a weight is negative or all are zero, or the least number of distractors is
+            negative or above the most.
 
     Example:
         >>> NoiseMix(max_distractors=4).max_distractors
@@ -163,9 +165,14 @@ class NoiseMix:
         }
     )
 
+    min_distractors: int = 0
+
     def __post_init__(self) -> None:
-        if self.max_distractors < 1:
-            raise ValueError(f"max_distractors is {self.max_distractors}; it must be at least 1.")
+        if not 0 <= self.min_distractors <= self.max_distractors:
+            raise ValueError(
+                f"min_distractors is {self.min_distractors} and max_distractors {self.max_distractors}; they must be "
+                "at least 0 and in this order."
+            )
         _check_weights(self.weights)
 
 

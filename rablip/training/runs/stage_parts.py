@@ -147,7 +147,7 @@ def prepare_generator(
     start: StartingPoint, pool: TrainingPool, validation: TrainingPool, settings: RunSettings, model: str | Path
 ) -> StageParts:
     """Questions with 0 to K candidates and both passes; thresholds are fitted at the end."""
-    noise = NoiseMix(max_distractors=max(1, settings.max_candidates - 1)) if settings.noise else None
+    noise = NoiseMix(max_distractors=settings.max_candidates - 1) if settings.noise else None
     if noise is not None or settings.mine_labels:
         searcher = _find_retriever(settings, model)
         pool, validation = (_find_candidates(one, start, settings, searcher) for one in (pool, validation))
