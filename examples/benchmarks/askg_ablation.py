@@ -48,6 +48,7 @@ from rablip.training import (
     make_generator_row,
     mine_candidates,
     mine_labels,
+    retrieve_followups,
     run_stage,
     same_answer,
     sample_distractors,
@@ -81,11 +82,13 @@ class Pools:
         train: of train-split worlds.
         validation: of one more of them, to fit thresholds on.
         test: of a world of unseen entities.
+        search: the retriever that found them, and its processor.
     """
 
     train: list[TrainingPool]
     validation: TrainingPool
     test: TrainingPool
+    search: tuple[Any, Any]
 
 
 def build_pools(args: argparse.Namespace, base: Any, processor: Any) -> Pools:
@@ -103,21 +106,24 @@ def build_pools(args: argparse.Namespace, base: Any, processor: Any) -> Pools:
         find_distractors(retriever, retriever_processor, pool)
         features = encode_pictures(base, processor.image_processor, pool.pictures())
         pools.append(dataclasses.replace(pool, features=features))
-    return Pools(pools[:-2], *pools[-2:])
+    return Pools(pools[:-2], *pools[-2:], (retriever, retriever_processor))
 
 
 def train_arm(
-    arm: str, seed: int, args: argparse.Namespace, base: Any, processor: Any, pools: list[TrainingPool], folder: Path
+    arm: str, seed: int, args: argparse.Namespace, base: Any, processor: Any, given: Pools, folder: Path
 ) -> tuple[Any, dict[str, Any]]:
     """One run: a frozen language model with LoRA, Q-Former, fusion, projection and heads trained."""
     facts: dict[str, Any] = {}
+    pools = given.train
     if arm == "mined":
-        labelled = []
-        for pool in pools:
-            labels = mine_labels(base, processor, pool)
+        pools, arm = [], "ours_noise"
+        for pool in given.train:
+            followups = retrieve_followups(*given.search, pool)
+            labels = mine_labels(base, processor, pool, followups=followups, num_candidates=5)
             facts.setdefault("labels", []).append(labels.measure(pool))
-            labelled.append(apply_labels(pool, labels))
-        pools, arm = labelled, "ours_noise"
+            labelled = apply_labels(pool, labels)
+            find_distractors(*given.search, labelled)
+            pools.append(labelled)
     torch.manual_seed(seed)
     model = copy.deepcopy(base)
     model.requires_grad_(True)
@@ -292,7 +298,7 @@ def main() -> None:
 
     def make_run(folder: Path, arm: str, seed: int) -> dict[str, Any]:
         pools = get_pools()
-        model, facts = train_arm(arm, seed, args, base, processor, pools.train, folder)
+        model, facts = train_arm(arm, seed, args, base, processor, pools, folder)
         judges = arm in JUDGING_ARMS
         if judges:
             noise = NoiseMix(max_distractors=MAX_ITEMS - 1)

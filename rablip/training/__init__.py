@@ -11,7 +11,14 @@ from .data.candidates import (
 )
 from .data.distractors import DISTRACTOR_KINDS, NoiseMix, empty_item, find_distractors, sample_distractors
 from .data.label_mining import MinedLabels, apply_labels, generate_texts, mine_labels, same_answer
-from .data.mining import index_pool, mine_candidates, retrieve_candidates, search_questions, split_by_modality
+from .data.mining import (
+    index_pool,
+    mine_candidates,
+    retrieve_candidates,
+    retrieve_followups,
+    search_questions,
+    split_by_modality,
+)
 from .data.pools import TrainingPool
 from .data.rows import QuestionRows, make_generator_row, make_search_row
 from .data.sources import make_pool, read_pool, split_pool
@@ -90,6 +97,7 @@ __all__ = [
     "pairs_from_items",
     "read_pool",
     "retrieve_candidates",
+    "retrieve_followups",
     "run_stage",
     "run_training",
     "same_answer",

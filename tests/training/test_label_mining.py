@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rablip import KnowledgeItem, QuestionExample
-from rablip.training import MinedLabels, TrainingPool, apply_labels, make_generator_row, mine_labels
+from rablip.training import (
+    MinedLabels,
+    TrainingPool,
+    apply_labels,
+    make_generator_row,
+    mine_candidates,
+    mine_labels,
+    retrieve_followups,
+)
 from rablip.training import same_answer as is_same
 from rablip.training.data import label_mining
 from rablip.training.data.distractors import NoiseMix
-from tests.processing.tiny_tokenizers import make_processor
-from tests.tiny import make_generator
+from tests.processing.tiny_tokenizers import make_processor, make_retriever_processor
+from tests.tiny import make_generator, make_retriever
+from tests.training.tiny_pool import make_pool as make_trained_on
 
 FACTS = {
     "a": "built by Marlow",
@@ -65,6 +75,42 @@ def test_what_turns_wrong_into_right_is_relevant(labels: MinedLabels) -> None:
     assert labels.relevant == {"one": ("a",), "two": ("d", "e")}
     assert set(labels.irrelevant["one"]) == set("bcde") and set(labels.irrelevant["never"]) == set("abcde")
     assert labels.known == {"known"}
+
+
+def test_no_search_that_needs_a_label_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second search of a pool asks with the title of the right picture: its results would tell the label."""
+    monkeypatch.setattr(label_mining, "generate_texts", oracle)
+    pool = make_pool()
+    for example in pool.examples:
+        pool.mined[example.id, 0] = ["b", "c"]
+        pool.mined[example.id, 1] = ["a", "d", "e"]
+    found = mine_labels(make_generator("t5"), make_processor("t5"), pool, progress=False)
+    assert found.relevant == {}
+    followups = {"one": ["c", "a"], "two": ["d", "e"]}
+    found = mine_labels(make_generator("t5"), make_processor("t5"), pool, followups=followups, progress=False)
+    assert found.relevant == {"one": ("a",), "two": ("d", "e")}
+
+
+def test_followups_ask_with_the_best_picture_that_was_found() -> None:
+    pool, retriever = make_trained_on(), make_retriever()
+    processor = make_retriever_processor(max_images=3)
+    mine_candidates(retriever, processor, pool)
+    found = retrieve_followups(retriever, processor, pool, k=4)
+    assert found and all(len(ids) == 4 for ids in found.values())
+    for example in pool.examples:
+        best = next((pool.items[item] for item in pool.mined[example.id, 0] if pool.has_picture(item)), None)
+        asks_again = best is not None and best.title.casefold() not in example.question.casefold()
+        assert (example.id in found) == asks_again
+    blind = dataclasses.replace(
+        pool, examples=[dataclasses.replace(one, positive_ids=(), metadata={}) for one in pool.examples]
+    )
+    assert retrieve_followups(retriever, processor, blind, k=4) == found
+
+
+def test_a_relevant_item_is_no_distractor(labels: MinedLabels) -> None:
+    pool = make_pool()
+    pool.distractors = {example.id: {"retrieved": list("abcde")} for example in pool.examples}
+    assert apply_labels(pool, labels).distractors == {}
 
 
 def test_labels_take_the_place_of_positives(labels: MinedLabels) -> None:

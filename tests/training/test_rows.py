@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 
 import numpy as np
@@ -189,6 +190,15 @@ def test_a_fixed_number_of_distractors_is_kept(pool: TrainingPool) -> None:
             )
             if any(row.relevance):
                 assert len(row.candidates) - sum(row.relevance) == count
+
+
+def test_more_right_items_than_room_are_named(pool: TrainingPool) -> None:
+    example = next(example for example in pool.examples if example.answerable)
+    many = dataclasses.replace(example, positive_ids=tuple(pool.item_ids[:5]), metadata={})
+    crowded = dataclasses.replace(pool, distractors={many.id: {}})
+    for noise in (None, NoiseMix(2)):
+        with pytest.raises(ValueError, match=f"{many.id}.*5 positive_ids.*room for 3 candidates"):
+            make_generator_row(crowded, many, np.random.default_rng(0), max_candidates=3, max_pictures=9, noise=noise)
 
 
 def test_wrong_weights_are_named(pool: TrainingPool) -> None:

@@ -166,8 +166,11 @@ def sample_noisy_candidates(
 
     Returns:
         [`CandidateSet`]; where not every item that the answer needs is shown, nothing counts as relevant.
+
+    Raises:
+        ValueError: there is no room for all items that the answer needs (`check_room`).
     """
-    needed = list(dict.fromkeys(item for hop in example.hops for item in hop))
+    needed = check_room(pool, example, max_candidates=max_candidates, max_pictures=max_pictures)
     shows_positives = bool(needed) and generator.random() < positive_rate
     positives = [pool.items[item] for item in needed] if shows_positives else []
     count = int(generator.integers(noise.min_distractors, noise.max_distractors + 1))
@@ -202,8 +205,11 @@ def sample_candidates(
 
     Returns:
         [`CandidateSet`]; empty with small probability.
+
+    Raises:
+        ValueError: there is no room for all items that the answer needs (`check_room`).
     """
-    needed = list(dict.fromkeys(item for hop in example.hops for item in hop))
+    needed = check_room(pool, example, max_candidates=max_candidates, max_pictures=max_pictures)
     shows_positives = bool(needed) and generator.random() < positive_rate
     positives = needed if shows_positives else []
     weights = np.asarray(num_negatives_weights, dtype=float)
@@ -222,6 +228,29 @@ def sample_candidates(
         max_pictures - len(example.images),
         shows_positives,
     )
+
+
+def check_room(pool: TrainingPool, example: QuestionExample, *, max_candidates: int, max_pictures: int) -> list[str]:
+    """The items that the answer needs, each once, after a check that a row has room for all of them.
+
+    Args:
+        pool: where the question comes from.
+        example: the question.
+        max_candidates: most candidates shown.
+        max_pictures: most pictures among them, the question's own included.
+
+    Raises:
+        ValueError: there are more of them, or of their pictures; names the question.
+    """
+    needed = list(dict.fromkeys(item for hop in example.hops for item in hop))
+    num_pictures = len(example.images) + sum(pool.has_picture(item) for item in needed)
+    if len(needed) > max_candidates or num_pictures > max_pictures:
+        raise ValueError(
+            f"Question {example.id!r} has {len(needed)} positive_ids and, with its own, {num_pictures} pictures; "
+            f"there is room for {max_candidates} candidates (max_candidates) and {max_pictures} pictures (max_images "
+            "of the model). Raise them, or name fewer positive_ids."
+        )
+    return needed
 
 
 def _arrange(
@@ -251,6 +280,7 @@ __all__ = [
     "NEGATIVE_STRATEGIES",
     "CandidateSet",
     "NegativeStrategy",
+    "check_room",
     "choose_distinct",
     "choose_negatives",
     "sample_candidates",

@@ -66,6 +66,7 @@ def mine_labels(
     processor: Any,
     pool: TrainingPool,
     *,
+    followups: Mapping[str, Sequence[str]] | None = None,
     is_right: IsRight = same_answer,
     num_candidates: int = 10,
     num_paired: int = 5,
@@ -78,7 +79,9 @@ def mine_labels(
     Args:
         generator_model: a `RablipForConditionalGeneration`; used in evaluation mode and put back as it was.
         processor: its processor.
-        pool: questions with answers, and retrieved candidates in `pool.mined`; their positives are not looked at.
+        pool: questions with answers, and what their first search found in `pool.mined`; positives are not looked at,
+            and neither are searches that need them.
+        followups: what a second search found, by question id (`retrieve_followups`).
         is_right: whether a generated text answers a question.
         num_candidates: candidates tried per search.
         num_paired: of how many of them all pairs are tried where no single one helps; 0 for none.
@@ -100,7 +103,10 @@ def mine_labels(
     closed_book = answer.try_all([(example, ()) for example in examples], "nothing shown")
     known = {example.id for example, right in zip(examples, closed_book, strict=True) if right}
     asked = [example for example in examples if example.id not in known]
-    candidates = {example.id: _list_candidates(pool, example, num_candidates) for example in asked}
+    candidates = {
+        example.id: _take_turns([pool.mined[example.id, 0], (followups or {}).get(example.id, ())], num_candidates)
+        for example in asked
+    }
 
     singles = [(example, (item,)) for example in asked for item in candidates[example.id]]
     relevant: dict[str, list[str]] = {example.id: [] for example in asked}
@@ -132,7 +138,8 @@ def apply_labels(pool: TrainingPool, labels: MinedLabels) -> TrainingPool:
 
     Returns:
         A pool whose answerable questions have the mined positives and negatives, in one search; unanswerable questions
-        stay, since an answer that is not there needs no label.
+        stay, since an answer that is not there needs no label. It has no distractors: those found for other positives
+        may be relevant now, so call `find_distractors` on it.
     """
     examples = []
     for example in pool.examples:
@@ -153,15 +160,14 @@ def apply_labels(pool: TrainingPool, labels: MinedLabels) -> TrainingPool:
         pool,
         examples=examples,
         mined={key: ids for key, ids in pool.mined.items() if key[0] in kept and key[1] == 0},
-        distractors={key: kinds for key, kinds in pool.distractors.items() if key in kept},
+        distractors={},
     )
 
 
-def _list_candidates(pool: TrainingPool, example: QuestionExample, num_candidates: int) -> list[str]:
+def _take_turns(searches: Sequence[Sequence[str]], num_candidates: int) -> list[str]:
     """The best of every search in turn, each once."""
-    searches = [pool.mined.get((example.id, hop), [])[:num_candidates] for hop in range(len(example.hops))]
-    longest = max(map(len, searches))
-    return list(dict.fromkeys(ids[place] for place in range(longest) for ids in searches if place < len(ids)))
+    best = [ids[:num_candidates] for ids in searches]
+    return list(dict.fromkeys(ids[place] for place in range(num_candidates) for ids in best if place < len(ids)))
 
 
 class _Answering:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from ...index.knowledge_index import KnowledgeIndex
 from ...index.manifest import IndexManifest
 from ...processing.knowledge_rablip import KnowledgeItem, QuestionExample
+from ...processing.second_search import expand_question
 from .pools import TrainingPool
 
 
@@ -133,6 +135,35 @@ def mine_candidates(
     return hits / max(total, 1)
 
 
+def retrieve_followups(
+    retriever: Any, processor: Any, pool: TrainingPool, *, k: int = 10, index: KnowledgeIndex | None = None
+) -> dict[str, list[str]]:
+    """What a second search finds for every question, asked with the title of the best picture that the first found.
+
+    As the answerer asks it: no label is read.
+
+    Args:
+        retriever: a `RablipRetriever`.
+        processor: its processor.
+        pool: questions with first searches in `pool.mined`.
+        k: how many items per search.
+        index: the index of the pool's items by this retriever; built in memory when it is None.
+
+    Returns:
+        Item ids, best first, by question id; questions that have nothing new to ask are left out.
+    """
+    asked = []
+    for example in pool.examples:
+        found = (pool.items[item] for item in pool.mined.get((example.id, 0), ()))
+        picture = next((item for item in found if item.image is not None), None)
+        question = None if picture is None else expand_question(example.question, picture.title)
+        if question is not None:
+            asked.append(dataclasses.replace(example, question=question))
+    index = index_pool(retriever, processor, pool) if index is None else index
+    results = search_questions(retriever, processor, pool, [(example, 0) for example in asked], k=k, index=index)
+    return {example.id: ids for example, ids in zip(asked, results, strict=True)}
+
+
 def split_by_modality(
     found: Sequence[str], positives: Sequence[str], items: Mapping[str, KnowledgeItem]
 ) -> tuple[list[str], list[str]]:
@@ -164,4 +195,11 @@ def split_by_modality(
     return wrong_modality, same_modality
 
 
-__all__ = ["index_pool", "mine_candidates", "retrieve_candidates", "search_questions", "split_by_modality"]
+__all__ = [
+    "index_pool",
+    "mine_candidates",
+    "retrieve_candidates",
+    "retrieve_followups",
+    "search_questions",
+    "split_by_modality",
+]
