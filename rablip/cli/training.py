@@ -23,6 +23,13 @@ DataArgument = Annotated[
         "answers, positive_ids; images, negative_ids, category, metadata where there are any), or a world.",
     ),
 ]
+ItemsArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="A knowledge base with pictures (as for `rablip index build`), or a world; questions are not read.",
+    ),
+]
 OutOption = Annotated[Path, typer.Option("--out", help="The model folder to write; checkpoints go beside it.")]
 ValidationOption = Annotated[
     Path | None,
@@ -49,7 +56,10 @@ IndexOption = Annotated[
 RetrieverOption = Annotated[
     str | None, typer.Option("--retriever", help="The retriever that finds candidates; by default the bundle's.")
 ]
-ScratchOption = Annotated[bool, typer.Option("--from-scratch", help="Start with random weights, tower included.")]
+ScratchOption = Annotated[
+    bool,
+    typer.Option("--from-scratch", help="Start with random weights and train all, tower and language model included."),
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of rows, dropout and new weights.")]
 QformerOption = Annotated[bool, typer.Option("--lora-qformer", help="Adapters on the Q-Former instead of all of it.")]
 RankOption = Annotated[int, typer.Option("--lora-rank", min=1, help="Rank of the adapters.")]
@@ -77,7 +87,7 @@ def _train(stage: Any, *, data: Path, model: str, out: Path, as_json: bool, **op
 
 @train_app.command("fusion")
 def fusion(
-    data: DataArgument,
+    data: ItemsArgument,
     model: ModelOption,
     out: OutOption,
     captioning: Annotated[bool, typer.Option("--captioning", help="Also learn to write captions.")] = False,

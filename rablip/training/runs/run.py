@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
+from ...processing.knowledge_rablip import KnowledgeItem
+from ...processing.readers_sources import open_source, source_root
 from ..data.pools import TrainingPool
-from ..data.sources import VALIDATION_NAME, read_pool, split_pool
+from ..data.sources import VALIDATION_NAME, WORLD_NAME, read_pool, split_pool
 from ..features.building import build_features
 from .adapters import SUMMARY_NAME, add_lora
 from .loading import StartingPoint, load_start
@@ -33,7 +35,7 @@ def run_training(
 
     Args:
         stage: "fusion", "retriever", "reranker" or "generator".
-        data: the folder (`read_pool`).
+        data: the folder (`read_pool`); fusion pre-training reads its knowledge items only.
         model: what to start from (`load_start`).
         out: the model folder to write; checkpoints go to its `checkpoints/`, so that an interrupted run goes on. With
             LoRA it holds the adapter (`rablip merge` makes a plain model of it), unless the model had new weights.
@@ -56,7 +58,7 @@ def run_training(
         **({"captioning": settings.captioning} if stage == "fusion" else {}),
     )
     _freeze(stage, start.model, settings)
-    pool, validation = read_pools(data, settings)
+    pool, validation = read_item_pools(data, settings) if stage == "fusion" else read_pools(data, settings)
     if settings.feature_cache is not None:
         pool, validation = _add_features(settings.feature_cache, start, pool, validation)
     parts = PREPARE[stage](start, pool, validation, settings, model)
@@ -94,7 +96,7 @@ def run_training(
         "train_loss": float(result.training_loss),
         "trainable_parameters": sum(value.numel() for value in trained.parameters() if value.requires_grad),
         "validation": {key: value for key, value in trainer.evaluate().items() if isinstance(value, (int, float))},
-        "settings": {key: value for key, value in asdict(settings).items() if key not in _PLACES},
+        "settings": {key: value for key, value in dataclasses.asdict(settings).items() if key not in _PLACES},
     }
     if trainer.is_world_process_zero():
         if settings.lora and start.new_weights is not None:
@@ -133,14 +135,33 @@ def read_pools(data: str | Path, settings: RunSettings) -> tuple[TrainingPool, T
     return pool, validation
 
 
+def read_item_pools(data: str | Path, settings: RunSettings) -> tuple[TrainingPool, TrainingPool]:
+    """A folder's knowledge items twice, without questions: fusion pre-training parts its pictures itself."""
+    if settings.validation is not None:
+        raise ValueError(
+            f"Got the validation questions {settings.validation}, but fusion pre-training looks at no questions: a "
+            "share of the pictures is held out. Leave them out; `validation_share` says how many pictures."
+        )
+    if (Path(data) / WORLD_NAME).is_file():
+        pool = dataclasses.replace(read_pool(data), examples=[])
+    else:
+        items: dict[str, KnowledgeItem] = {}
+        for item in open_source(data):
+            if item.id in items:
+                raise ValueError(f"The knowledge item {item.id!r} is there twice. Give every item an id of its own.")
+            items[item.id] = item
+        pool = TrainingPool(items=items, examples=[], root=source_root(data))
+    return pool, pool
+
+
 def _freeze(stage: Stage, model: Any, settings: RunSettings) -> None:
     model.requires_grad_(True)
     if stage == "fusion":
         model.freeze_unused()
-    if stage == "generator":
-        model.freeze_language_model()
-    # Random weights of a tower that never learns would show nothing.
+    # Random weights that never learn would show and say nothing.
     model.vision_model.requires_grad_(settings.from_scratch)
+    if stage == "generator":
+        model.language_model.requires_grad_(settings.from_scratch)
     if settings.from_scratch and settings.feature_cache is not None:
         raise ValueError(
             "From scratch the vision tower is trained, so its features change in every step and cannot be cached. "

@@ -28,7 +28,7 @@ class RunSettings:
         feature_cache: folder of the frozen tower's features; None opens and encodes pictures in every step.
         index: an index folder of the same knowledge base by the same retriever, for mining; None builds one in memory.
         retriever: the retriever that finds candidates for re-ranker and generator; None takes the bundle's.
-        from_scratch: start with random weights.
+        from_scratch: start with random weights, all of which are trained: vision tower and language model too.
         max_images: image slots of the model, its pictures included.
         negatives: hard negatives per question (retriever), or candidates per question (re-ranker).
         strategy: how hard negatives are chosen.
@@ -42,6 +42,9 @@ class RunSettings:
             of the questions' `positive_ids` (needs a retriever).
         resume: go on from the last checkpoint in the output folder.
         arguments: further fields of `Seq2SeqTrainingArguments`.
+
+    Raises:
+        ValueError: settings contradict each other.
     """
 
     learning_rate: float | None = None
@@ -72,6 +75,15 @@ class RunSettings:
     mine_labels: bool = False
     resume: bool = True
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # An adapter leaves what it adapts as it is, and random weights that never learn show nothing.
+        if self.from_scratch and self.lora:
+            raise ValueError(
+                f"Got from_scratch (--from-scratch) with LoRA on {', '.join(self.lora)}, but an adapter leaves the "
+                "random weights below it as they are. From scratch every part is trained whole: leave out LoRA "
+                "(--lora, --lora-qformer), or start from a trained checkpoint."
+            )
 
 
 __all__ = ["RunSettings"]

@@ -1,0 +1,95 @@
+"""A whole run: what it trains, what it goes on with, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from transformers import AutoModel
+
+from rablip.training import RunSettings, load_start, run_training
+
+QUICK: dict[str, Any] = {
+    "batch_size": 4,
+    "max_steps": 1,
+    "arguments": {"use_cpu": True, "disable_tqdm": True},
+}
+
+
+def write_lines(file: Path, rows: list[dict[str, Any]]) -> None:
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+
+def write_mills(folder: Path, num_mills: int = 12) -> Path:
+    """Texts and questions about them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    years = {f"t{number}": str(1700 + number) for number in range(num_mills)}
+    write_lines(
+        folder / "knowledge.jsonl",
+        [{"id": key, "title": f"mill {key}", "text": f"was built in {year}"} for key, year in years.items()],
+    )
+    write_lines(
+        folder / "questions.jsonl",
+        [
+            {"id": f"q{key}", "question": f"when was mill {key} built?", "answers": [year], "positive_ids": [key]}
+            for key, year in years.items()
+        ],
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mills(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_mills(tmp_path_factory.mktemp("data") / "mills")
+
+
+def test_a_generator_from_scratch_trains_its_language_model(mills: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    # The first step of the warm-up has a learning rate of 0.
+    settings = RunSettings(**{**QUICK, "max_steps": 2}, from_scratch=True, noise=False)
+    summary = run_training("generator", mills, tiny_bundle, tmp_path / "out", settings)
+    start = load_start("generator", tiny_bundle, from_scratch=True).model
+    assert summary["trainable_parameters"] == start.num_parameters()
+    trained = AutoModel.from_pretrained(tmp_path / "out").state_dict()
+    name = "language_model.decoder.block.0.layer.0.SelfAttention.q.weight"
+    assert not trained[name].equal(start.state_dict()[name])
+
+
+@pytest.mark.parametrize("part", ["language_model", "qformer"])
+def test_adapters_on_random_weights_are_refused(part: Any) -> None:
+    with pytest.raises(ValueError, match="from_scratch.*LoRA") as caught:
+        RunSettings(from_scratch=True, lora=(part,))
+    assert part in str(caught.value)
+
+
+def write_pictures(folder: Path, num_pictures: int = 8) -> Path:
+    """An imagefolder with captions."""
+    folder.mkdir(parents=True)
+    rows = []
+    for number in range(num_pictures):
+        Image.new("RGB", (20, 20), (30 * number, 100, 200)).save(folder / f"p{number}.png")
+        rows.append({"file_name": f"p{number}.png", "caption": f"the mill {number}"})
+    write_lines(folder / "metadata.jsonl", rows)
+    return folder
+
+
+def test_fusion_needs_items_only(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Questions are neither needed nor looked at, whatever they are like."""
+    pictures = write_pictures(tmp_path / "pictures")
+    summary = run_training("fusion", pictures, tiny_bundle, tmp_path / "out", RunSettings(**QUICK))
+    (pictures / "questions.jsonl").write_text("not JSON at all")
+    settings = RunSettings(**QUICK, feature_cache=tmp_path / "cache")
+    again = run_training("fusion", pictures, tiny_bundle, tmp_path / "again", settings)
+    assert again["validation"]["eval_loss"] == pytest.approx(summary["validation"]["eval_loss"], rel=0.05)
+
+
+def test_fusion_takes_no_validation_questions(tiny_bundle: Path, tmp_path: Path) -> None:
+    pictures = write_pictures(tmp_path / "pictures")
+    settings = RunSettings(**QUICK, validation=tmp_path / "validation.jsonl")
+    with pytest.raises(ValueError, match="validation_share"):
+        run_training("fusion", pictures, tiny_bundle, tmp_path / "out", settings)
+    write_lines(pictures / "metadata.jsonl", [{"file_name": "p0.png", "caption": "one", "id": "a"}] * 2)
+    with pytest.raises(ValueError, match="'a'"):
+        run_training("fusion", pictures, tiny_bundle, tmp_path / "out", RunSettings(**QUICK))
