@@ -311,6 +311,9 @@ class RablipProcessor(RablipProcessorMixin):
         if targets is not None:
             if self.causal_lm:
                 learned = [[-100] * (len(row) - len(new)) + new for row, new in zip(full, learned, strict=True)]
+            else:
+                # A decoder needs a step to take also where no row of the batch has an answer.
+                learned = [row or [-100] for row in learned]
             data[f"{prefix}labels"], _ = pad_rows(learned, -100, side if self.causal_lm else "right")
         if any(prompt.positions for prompt in prompts):
             starts = [

@@ -187,6 +187,14 @@ def test_encoder_decoder_labels_are_the_answer_alone() -> None:
     assert torch.equal(batch["input_ids"], process(processor)["input_ids"])
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_a_batch_without_any_answer_has_labels_that_count_nowhere(name: str) -> None:
+    batch = process(PROCESSORS[name], answers=[None, None, None], relevance=RELEVANCE, askg=True)
+    assert batch["labels"].shape == ((3, 1) if name == "t5" else batch["input_ids"].shape)
+    assert (batch["labels"] == -100).all()
+    assert (batch["askg_labels"] != -100).any(dim=1).all(), "that nothing is relevant is to be said, too"
+
+
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_decoder_only_labels_follow_the_prompt(name: str) -> None:
     processor = PROCESSORS[name]

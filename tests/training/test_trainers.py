@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from PIL import Image
 from safetensors.torch import load_file
 from transformers import Seq2SeqTrainingArguments, TrainingArguments
 
@@ -24,22 +23,25 @@ from rablip.training import (
     add_lora,
     load_adapter,
     make_arguments,
-    make_generator_row,
     make_search_row,
     measure_relevance,
 )
 from rablip.training.trainers.generator_trainer import cut_answers
 from tests.processing.tiny_tokenizers import make_processor, make_retriever_processor
-from tests.tiny import make_generator, make_reranker, trunk_arguments
+from tests.tiny import make_generator, make_reranker
+from tests.training.stage_inputs import (
+    NO_DROPOUT,
+    arguments,
+    collator,
+    generator_model,
+    generator_rows,
+    raw_rows,
+    weights_after_a_step,
+)
 from tests.training.tiny_pool import make_pool
 
 # peft asks for what transformers calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-
-NO_DROPOUT = {
-    name: {**trunk_arguments()[name], "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    for name in ("qformer_config", "adaptive_fusion_config")
-}
 
 
 @pytest.fixture(scope="module")
@@ -50,51 +52,6 @@ def pool() -> TrainingPool:
 @pytest.fixture(scope="module")
 def processor() -> Any:
     return make_processor("t5", max_images=3)
-
-
-def generator_model(processor: Any, language_model: str = "t5", **overrides: Any) -> Any:
-    model = make_generator(language_model, image_token_index=processor.image_token_id, **{**NO_DROPOUT, **overrides})
-    model.freeze_vision_tower()
-    return model
-
-
-def generator_rows(pool: TrainingPool, processor: Any, **options: Any) -> QuestionRows:
-    make_row = partial(make_generator_row, max_candidates=3, max_pictures=processor.max_images)
-    return QuestionRows(pool, make_row, seed=1, **options)
-
-
-def collator(pool: TrainingPool, processor: Any) -> GeneratorCollator:
-    lookup = pool.feature_lookup
-    return GeneratorCollator(processor, generator=None, features=lookup, question_features=lookup)
-
-
-def arguments(folder: Path, **options: Any) -> Seq2SeqTrainingArguments:
-    fields: dict[str, Any] = {
-        "output_dir": str(folder),
-        "per_device_train_batch_size": 4,
-        "max_steps": 1,
-        "learning_rate": 0.1,
-        "optim": "sgd",
-        "lr_scheduler_type": "constant",
-        "max_grad_norm": 0.0,
-        "train_sampling_strategy": "sequential",
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "report_to": "none",
-    }
-    return Seq2SeqTrainingArguments(**(fields | options))
-
-
-def raw_rows() -> list[dict[str, Any]]:
-    picture = Image.new("RGB", (20, 20), "red")
-    documents = [
-        {"text": "built in 1743", "title": "mill", "relevant": True},
-        {"image": picture, "caption": "mill", "relevant": False},
-    ]
-    return [
-        {"question": f"when {number}?", "answer": "1743", "image": picture if number % 2 else None, "docs": documents}
-        for number in range(4)
-    ]
 
 
 class Rows(torch.utils.data.Dataset):
@@ -126,14 +83,6 @@ def test_raw_rows_train_with_default_arguments(lora: bool, kind: str, processor:
         processing_class=processor,
     )
     assert np.isfinite(trainer.train().training_loss)
-
-
-def weights_after_a_step(
-    trainer_class: Any, model: Any, rows: Any, collate: Any, args: Any
-) -> dict[str, torch.Tensor]:
-    trainer = trainer_class(model=model, args=args, train_dataset=rows, data_collator=collate)
-    trainer.train()
-    return {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
 
 
 @pytest.mark.parametrize("language_model", ["t5", "llama"])

@@ -36,11 +36,11 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
         """L_QA + lambda * L_ASKG, each term averaged over all of the step that it counts."""
         share = {name: counts[name] / max(totals[name], 1.0) for name in counts}
         loss = torch.zeros((), device=outputs["loss"].device)
-        if outputs["qa_loss"] is not None:
-            loss = loss + outputs["qa_loss"] * share["qa"].to(loss.device)
-        askg = outputs["askg_loss"]
+        # `get`, since an output does not have what is None in it.
+        qa, askg, relevance = (outputs.get(f"{name}_loss") for name in ("qa", "askg", "relevance"))
+        if qa is not None:
+            loss = loss + qa * share["qa"].to(loss.device)
         if askg is not None:
-            relevance = outputs["relevance_loss"]
             written = askg if relevance is None else askg - relevance
             weighted = written * share["askg"].to(loss.device)
             if relevance is not None:
@@ -69,13 +69,13 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
             return loss, None, None
         if self.args.predict_with_generate:
             ids = self._generate(inputs, gen_kwargs)
-        elif outputs["logits"] is None:
+        elif outputs.get("logits") is None:
             raise ValueError(
                 "The batch has no `labels`, so there is nothing to predict token by token. Set predict_with_generate."
             )
         else:
             ids = outputs["logits"].argmax(dim=-1)
-        relevance = outputs["relevance_logits"]
+        relevance = outputs.get("relevance_logits")
         if relevance is None:
             relevance = torch.full((len(ids), 1), -1e4, device=ids.device)
         if not has_labels:
