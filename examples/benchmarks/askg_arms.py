@@ -7,8 +7,8 @@ Every arm sees as many questions per step and makes two passes of the language m
   always first, the other of another modality, and the list of the relevant ones as target.
 - `ours`: 0 to K candidates, 0 to K of them relevant, in random order; the second pass lists the relevant ones, and a
   relevance is read in both.
-- `ours_noise`: as `ours`, with 0 to 9 distractors by kind, drawn from the index; all rows of a batch have as many, so
-  that none pays for another's length.
+- `ours_noise`: as `ours`, in half of the batches with 1 to 9 distractors by kind, drawn from the index, and in the
+  others with none; all rows of a batch have as many, so that none pays for another's length.
 - `one_pass`: as `ours_noise` with the answer's pass alone, in which relevance is learned: half the cost (the exception
   to two passes).
 - `unlabelled`: what one does without relevance labels: answers from whatever is retrieved, twice as many questions.
@@ -63,7 +63,8 @@ def make_arm_batch(
             pool, generator, processor, num_questions=num_questions, max_candidates=OUR_CANDIDATES
         )
     if arm in ("ours_noise", "one_pass"):
-        count = int(generator.integers(num_items))
+        is_clean = generator.random() < NoiseMix().clean_rate
+        count = 0 if is_clean else int(generator.integers(1, num_items))
         return make_generator_batch(
             pool,
             generator,
@@ -71,7 +72,7 @@ def make_arm_batch(
             num_questions=num_questions,
             max_candidates=num_items,
             askg=arm == "ours_noise",
-            noise=NoiseMix(max_distractors=count, min_distractors=count),
+            noise=NoiseMix(max_distractors=count, min_distractors=count, clean_rate=0.0),
         )
     examples = draw_questions(pool, generator, 2 * num_questions, answerable_only=True)
     show = _retrieved if arm == "unlabelled" else _gold

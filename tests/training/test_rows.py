@@ -183,7 +183,7 @@ def test_places_say_nothing_under_noise(pool: TrainingPool) -> None:
 def test_a_fixed_number_of_distractors_is_kept(pool: TrainingPool) -> None:
     example = next(example for example in pool.examples if example.answerable)
     for count in (0, 3):
-        noise = NoiseMix(max_distractors=count, min_distractors=count)
+        noise = NoiseMix(max_distractors=count, min_distractors=count, clean_rate=0.0)
         for seed in range(10):
             row = make_generator_row(
                 pool, example, np.random.default_rng(seed), max_candidates=9, max_pictures=9, noise=noise
@@ -199,6 +199,25 @@ def test_more_right_items_than_room_are_named(pool: TrainingPool) -> None:
     for noise in (None, NoiseMix(2)):
         with pytest.raises(ValueError, match=f"{many.id}.*5 positive_ids.*room for 3 candidates"):
             make_generator_row(crowded, many, np.random.default_rng(0), max_candidates=3, max_pictures=9, noise=noise)
+
+
+def test_half_of_the_rows_show_the_right_items_alone(pool: TrainingPool) -> None:
+    example = next(example for example in pool.examples if example.answerable)
+
+    def share_clean(noise: NoiseMix) -> float:
+        rows = [
+            make_generator_row(
+                pool, example, np.random.default_rng(seed), max_candidates=9, max_pictures=9, noise=noise
+            )
+            for seed in range(400)
+        ]
+        shown = [row for row in rows if any(row.relevance)]
+        return sum(all(row.relevance) for row in shown) / len(shown)
+
+    assert share_clean(NoiseMix(min_distractors=1)) == pytest.approx(0.5, abs=0.08)
+    assert share_clean(NoiseMix(min_distractors=1, clean_rate=0.0)) == 0.0
+    with pytest.raises(ValueError, match="clean_rate is 1.5"):
+        NoiseMix(clean_rate=1.5)
 
 
 def test_wrong_weights_are_named(pool: TrainingPool) -> None:

@@ -174,6 +174,8 @@ def sample_noisy_candidates(
     shows_positives = bool(needed) and generator.random() < positive_rate
     positives = [pool.items[item] for item in needed] if shows_positives else []
     count = int(generator.integers(noise.min_distractors, noise.max_distractors + 1))
+    if positives and generator.random() < noise.clean_rate:
+        count = 0
     count = min(count, max_candidates - len(positives))
     negatives = sample_distractors(pool, example, generator, count, weights=noise.weights)
     return _arrange(positives, negatives, generator, max_pictures - len(example.images), shows_positives)

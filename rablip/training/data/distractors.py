@@ -144,10 +144,12 @@ class NoiseMix:
         max_distractors: most distractors beside the right items; their number is drawn evenly.
         weights: how often each kind is drawn (`DISTRACTOR_KINDS`), in any unit.
         min_distractors: least distractors, where there are so many.
+        clean_rate: how often the right items are shown alone, whatever the numbers above. An answer is learned from
+            these: what the answerer shows its generator is mostly clean too.
 
     Raises:
-        ValueError: a kind is unknown, a weight is negative or all are zero, or the least number of distractors is
-            negative or above the most.
+        ValueError: a kind is unknown, a weight is negative or all are zero, the least number of distractors is
+            negative or above the most, or the rate is no probability.
 
     Example:
         >>> NoiseMix(max_distractors=4).max_distractors
@@ -166,8 +168,11 @@ class NoiseMix:
     )
 
     min_distractors: int = 0
+    clean_rate: float = 0.5
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.clean_rate <= 1.0:
+            raise ValueError(f"clean_rate is {self.clean_rate}; it must be a probability between 0 and 1.")
         if not 0 <= self.min_distractors <= self.max_distractors:
             raise ValueError(
                 f"min_distractors is {self.min_distractors} and max_distractors {self.max_distractors}; they must be "
