@@ -156,6 +156,7 @@ class RablipReranker(RablipPreTrainedModel):
         knowledge_input_ids: torch.Tensor | None = None,
         knowledge_attention_mask: torch.Tensor | None = None,
         relevance_labels: torch.Tensor | None = None,
+        num_candidates: torch.Tensor | None = None,
     ) -> RablipRerankerOutput:
         """Judge pairs.
 
@@ -176,6 +177,8 @@ class RablipReranker(RablipPreTrainedModel):
                 tokens of the candidate alone; likewise `knowledge_attention_mask`. Given with `question_input_ids`.
             relevance_labels (`torch.FloatTensor` of shape `(batch_size,)`, *optional*): 1 relevant, 0 not,
                 -100 ignored.
+            num_candidates (`torch.LongTensor` of shape `(num_questions,)`, *optional*): how many pairs each question
+                has. It is not read: a pair is judged alone, but batches of `RerankerCollator` have it.
 
         Returns:
             [`RablipRerankerOutput`].

@@ -196,7 +196,9 @@ class RerankerCollator(_Collator):
         """Collates rows.
 
         Returns:
-            The pairs' inputs and `relevance_labels` (num_pairs,) float.
+            The pairs' inputs, question by question; `relevance_labels` (num_pairs,) float; and `num_candidates`
+            (num_questions,) long, how many of the pairs are each question's, which `RerankerTrainer` takes for
+            predictions by question and the model itself leaves aside.
 
         Raises:
             ValueError: when no row has a candidate.
@@ -217,7 +219,11 @@ class RerankerCollator(_Collator):
             question_images=[pictures for _, pictures, _, _ in pairs],
             images=self._open_items(items),
         )
-        return {**batch, "relevance_labels": torch.tensor([float(value) for _, _, _, value in pairs])}
+        return {
+            **batch,
+            "relevance_labels": torch.tensor([float(value) for _, _, _, value in pairs]),
+            "num_candidates": torch.tensor([len(example.candidates) for example in examples]),
+        }
 
 
 class GeneratorCollator(_Collator):

@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from transformers import Seq2SeqTrainingArguments
 
-from rablip.processing import GeneratorCollator
-from rablip.training import QuestionRows, TrainingPool, make_generator_row
+from rablip.processing import CandidateExample, GeneratorCollator
+from rablip.training import QuestionRows, TrainingPool, make_generator_row, make_search_row
 from tests.tiny import make_generator, trunk_arguments
 
 NO_DROPOUT = {
@@ -74,6 +75,15 @@ def sparse_rows() -> list[dict[str, Any]]:
     """Rows without pictures: the first and the third have no candidate, and only the second an answer to learn."""
     rows = [{**row, "image": None, "docs": row["docs"][: number % 2]} for number, row in enumerate(raw_rows())]
     return [{**row, "answer": row["answer"] if number == 1 else None} for number, row in enumerate(rows)]
+
+
+def ragged_rows(pool: TrainingPool) -> list[CandidateExample]:
+    """Questions with one to four candidates, some with none that is right."""
+    generator = np.random.default_rng(0)
+    return [
+        make_search_row(pool, example, generator, num_candidates=1 + number * 3 % 4, max_positives=number % 3)
+        for number, example in enumerate(pool.examples)
+    ]
 
 
 def weights_after_a_step(

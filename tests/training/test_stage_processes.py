@@ -1,7 +1,8 @@
-"""Two processes with half a batch each train the generator and the re-ranker as one does with the whole."""
+"""Two processes train and evaluate as one does: generator and re-ranker, and what pre-training measures."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -36,3 +37,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         torch.testing.assert_close(two["losses"], one["losses"], rtol=0, atol=1.1e-4)
         for name, value in one.items():
             torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5, msg=f"{stage}: {name}")
+    measured = [json.loads((tmp_path / f"measured-{number}.json").read_text()) for number in (1, 2)]
+    for stage, one in measured[0].items():
+        assert "eval_loss" in one and (stage == "fusion" or "eval_relevance_auc" in one)
+        assert measured[1][stage] == pytest.approx(one, rel=1e-5), stage

@@ -30,23 +30,17 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
             counts[term] = torch.zeros(()) if values is None else (values != -100).sum()
         return counts
 
-    def combine_terms(
-        self, outputs: Any, counts: Mapping[str, torch.Tensor], totals: Mapping[str, float]
-    ) -> torch.Tensor:
-        """L_QA + lambda * L_ASKG, each term averaged over all of the step that it counts."""
-        share = {name: counts[name] / max(totals[name], 1.0) for name in counts}
-        loss = torch.zeros((), device=outputs["loss"].device)
+    def split_loss(self, outputs: Any) -> dict[str, torch.Tensor]:
+        """L_QA, and the two parts of lambda * L_ASKG."""
         # `get`, since an output does not have what is None in it.
         qa, askg, relevance = (outputs.get(f"{name}_loss") for name in ("qa", "askg", "relevance"))
-        if qa is not None:
-            loss = loss + qa * share["qa"].to(loss.device)
+        weight = self.model.config.askg_loss_weight
+        terms = {} if qa is None else {"qa": qa}
         if askg is not None:
-            written = askg if relevance is None else askg - relevance
-            weighted = written * share["askg"].to(loss.device)
-            if relevance is not None:
-                weighted = weighted + relevance * share["relevance"].to(loss.device)
-            loss = loss + self.model.config.askg_loss_weight * weighted
-        return loss
+            terms["askg"] = weight * (askg if relevance is None else askg - relevance)
+        if relevance is not None:
+            terms["relevance"] = weight * relevance
+        return terms
 
     def prediction_step(
         self,
@@ -57,7 +51,8 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
         **gen_kwargs: Any,
     ) -> tuple[Any, Any, Any]:
         """The loss, `(ids, relevance logits)` and `(labels, relevance labels)` of one batch."""
-        inputs = self._prepare_inputs(inputs)
+        asked = self._prepare_inputs(inputs)
+        inputs = self._judge_once(asked)
         has_labels = inputs.get("labels") is not None
         with torch.no_grad(), self.compute_loss_context_manager():
             if has_labels:
@@ -68,7 +63,7 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
         if prediction_loss_only:
             return loss, None, None
         if self.args.predict_with_generate:
-            ids = self._generate(inputs, gen_kwargs)
+            ids = self._generate(asked, gen_kwargs)
         elif outputs.get("logits") is None:
             raise ValueError(
                 "The batch has no `labels`, so there is nothing to predict token by token. Set predict_with_generate."
@@ -96,6 +91,16 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
             pad = self.processing_class.pad_token_id if self.processing_class is not None else 0
             asked |= cut_answers(asked["input_ids"], asked["attention_mask"], asked.get("labels"), pad_token_id=pad)
         return self.model.generate(**asked, **options)
+
+    def _judge_once(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The batch, with nothing to learn or to judge in rows that are repeated from the start of the data set."""
+        num_rows = self._count_new_rows(len(inputs["input_ids"]))
+        judged = dict(inputs)
+        for name in ("labels", "askg_labels", "relevance_labels"):
+            if judged.get(name) is not None:
+                judged[name] = judged[name].clone()
+                judged[name][num_rows:] = -100
+        return judged
 
     def _is_encoder_decoder(self) -> bool:
         return bool(self.model.config.is_encoder_decoder)

@@ -18,7 +18,9 @@ class StageTrainer(Trainer):
     What differs: columns of a dataset are never dropped (the collator reads them all); every loss term of the model's
     output (`qa_loss`, `askg_loss`, ...) is logged beside the total; and where a step is spread over processes or over
     accumulated batches, each term is averaged over everything of the whole step that it counts, so that the loss and
-    its gradients are those of one process with the whole batch.
+    its gradients are those of one process with the whole batch. Likewise the loss of an evaluation is that of the
+    whole evaluation set, whatever its batches; rows that only fill up the last batch of several processes count
+    nowhere.
 
     Args:
         args, kwargs: as for `transformers.Trainer`. `label_names` need not be given.
@@ -43,6 +45,8 @@ class StageTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self._loss_terms: dict[str, list[torch.Tensor]] = {}
         self._step_counts: dict[str, float] | None = None
+        # While an evaluation runs: by term, the sum over all that counts and how much that is.
+        self._evaluated: dict[str, list[float]] | None = None
 
     def count_terms(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """How much of a batch each loss term averages over, by the term's name; empty for a plain mean over batches.
@@ -52,18 +56,13 @@ class StageTrainer(Trainer):
         """
         return {}
 
-    def combine_terms(
-        self, outputs: Any, counts: Mapping[str, torch.Tensor], totals: Mapping[str, float]
-    ) -> torch.Tensor:
-        """This process's share of the loss of the whole step: every term times its count here over its count there.
+    def split_loss(self, outputs: Any) -> dict[str, torch.Tensor]:
+        """The terms that `count_terms` counts, each a weighted mean over a batch; together they are the loss.
 
         Args:
-            outputs: the model's output for one batch.
-            counts: of `count_terms` for the batch.
-            totals: the sums of such counts over all processes and accumulated batches of the step.
+            outputs: the model's output for one batch; a term that it does not have may be left out.
         """
-        (name,) = counts
-        return outputs["loss"] * (counts[name] / max(totals[name], 1.0))
+        return {}
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train, as Trainer does, also after an evaluation.
@@ -104,10 +103,56 @@ class StageTrainer(Trainer):
         if model.training:
             self._keep_terms(outputs)
             if self._step_counts is not None:
-                share = self.combine_terms(outputs, self.count_terms(inputs), self._step_counts)
+                share = self._share_loss(outputs, self.count_terms(inputs), self._step_counts)
                 # Trainer divides by the accumulated batches, and data parallelism by the processes.
                 loss = share * self.current_gradient_accumulation_steps * self.accelerator.num_processes
+        elif self._evaluated is not None:
+            counts = self.count_terms(inputs)
+            for name, mean in self.split_loss(outputs).items():
+                total = self._evaluated.setdefault(name, [0.0, 0.0])
+                total[0] += float(mean) * float(counts[name])
+                total[1] += float(counts[name])
         return (loss, outputs) if return_outputs else loss
+
+    def _share_loss(
+        self, outputs: Any, counts: Mapping[str, torch.Tensor], totals: Mapping[str, float]
+    ) -> torch.Tensor:
+        """This batch's share of the loss of the whole step: every term times its count here over its count there."""
+        terms = self.split_loss(outputs)
+        shares = [mean * (counts[name].to(mean.device) / max(totals[name], 1.0)) for name, mean in terms.items()]
+        return torch.stack(shares).sum()
+
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> Any:
+        """As in Trainer, with the loss of everything at once in place of the mean of the batches' losses."""
+        self._evaluated = {}
+        try:
+            output = super().evaluation_loop(
+                dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+            )
+            sums = [value for name in sorted(self._evaluated) for value in self._evaluated[name]]
+        finally:
+            self._evaluated = None
+        if sums and output.metrics is not None:
+            pairs = torch.tensor(sums, dtype=torch.float64)
+            if self.accelerator.num_processes > 1:
+                pairs = self.accelerator.reduce(pairs.to(self.args.device), reduction="sum").cpu()
+            total, count = pairs.view(-1, 2).unbind(dim=1)
+            output.metrics[f"{metric_key_prefix}_loss"] = float((total / count.clamp(min=1.0)).sum())
+        return output
+
+    def _count_new_rows(self, num_rows: int) -> int:
+        """How many rows of this process's batch, from the first on, are not repeated to fill up a last batch."""
+        state = self.accelerator.gradient_state
+        if self.accelerator.num_processes == 1 or not state.end_of_dataloader or state.remainder <= 0:
+            return num_rows
+        return min(max(state.remainder - self.accelerator.process_index * num_rows, 0), num_rows)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
