@@ -119,3 +119,59 @@ def test_the_generators_loss_is_that_of_all_its_terms(language_model: str, pool:
             compute_metrics=AnswerMetrics(processor),
         )
         assert trainer.evaluate()["eval_loss"] == pytest.approx(whole.loss.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("language_model", ["t5", "llama"])
+def test_without_generating_the_predictions_are_those_of_the_answers_tokens(
+    language_model: str, pool: TrainingPool, tmp_path: Path
+) -> None:
+    processor = make_processor(language_model, max_images=3)
+    model = generator_model(processor, language_model).eval()
+    rows = generator_rows(pool, processor, shuffle=False)
+    collate = GeneratorCollator(processor, **lookups(pool))
+    batch = collate([rows[number] for number in range(10)])
+    answered = (batch["labels"] != -100).any(dim=1)
+    assert answered.any() and not answered.all()
+    lengths = (batch["labels"][answered] != -100).sum(dim=1)
+    assert lengths.min() < lengths.max(), "some answers end before the longest one"
+    trainer = GeneratorTrainer(
+        model=model,
+        args=arguments(tmp_path, per_device_eval_batch_size=4),
+        eval_dataset=rows,
+        data_collator=collate,
+        processing_class=processor,
+        compute_metrics=AnswerMetrics(processor),
+    )
+    forward = model.forward
+
+    def know(**inputs: Any) -> Any:
+        """The outputs of a model that is sure of every right token, and says something else everywhere else."""
+        outputs, labels = forward(**inputs), inputs["labels"]
+        if language_model == "llama":
+            labels = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], -100)], dim=1)
+        wanted = torch.where(labels == -100, 9, labels)
+        outputs["logits"] = torch.nn.functional.one_hot(wanted, outputs["logits"].shape[-1]).float()
+        return outputs
+
+    model.forward = know
+    assert trainer.evaluate()["eval_exact_match"] == 1.0
+    (ids, _), (labels, _) = trainer.predict(rows)[:2]
+    np.testing.assert_array_equal(ids, labels)
+
+
+@pytest.mark.parametrize("language_model", ["t5", "llama"])
+def test_predicting_without_labels_needs_generating(language_model: str, tmp_path: Path) -> None:
+    processor = make_processor(language_model, max_images=3)
+    trainer = GeneratorTrainer(
+        model=generator_model(processor, language_model),
+        args=arguments(tmp_path),
+        data_collator=lambda rows: dict(processor.process_generation([row["question"] for row in rows])),
+        processing_class=processor,
+    )
+    with pytest.raises(ValueError, match="no `labels`.*predict_with_generate"):
+        trainer.predict([{"question": "Who?"}])  # type: ignore[arg-type]
+
+
+def test_label_smoothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"`label_smoothing_factor` is 0.1.*Leave it at 0"):
+        RerankerTrainer(model=make_reranker(), args=arguments(tmp_path, label_smoothing_factor=0.1))

@@ -16,8 +16,8 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
     """Trainer of `RablipForConditionalGeneration` with or without PEFT; its arguments are `Seq2SeqTrainingArguments`.
 
     Predictions are `(token ids, relevance logits)`, labels `(answers, relevance labels)`, padded with -100. The ids
-    are generated with `predict_with_generate`, otherwise the likeliest next ones, so that memory never grows with the
-    vocabulary. `processing_class` is the `RablipProcessor`.
+    are generated with `predict_with_generate`, otherwise the likeliest next ones at the places of the labels, so that
+    memory never grows with the vocabulary. `processing_class` is the `RablipProcessor`.
     """
 
     def count_terms(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -64,12 +64,12 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
             return loss, None, None
         if self.args.predict_with_generate:
             ids = self._generate(asked, gen_kwargs)
-        elif outputs.get("logits") is None:
+        elif not has_labels:
             raise ValueError(
                 "The batch has no `labels`, so there is nothing to predict token by token. Set predict_with_generate."
             )
         else:
-            ids = outputs["logits"].argmax(dim=-1)
+            ids = self._align(outputs["logits"].argmax(dim=-1), inputs["labels"])
         relevance = outputs.get("relevance_logits")
         if relevance is None:
             relevance = torch.full((len(ids), 1), -1e4, device=ids.device)
@@ -79,6 +79,12 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
         if judged is None:
             judged = torch.full_like(relevance, -100.0)
         return loss, (ids, relevance.float()), (inputs["labels"], judged)
+
+    def _align(self, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The likeliest next ids, each at the place of the label that it should be; -100 where there is none."""
+        if not self._is_encoder_decoder():
+            ids = ids.roll(1, dims=1)
+        return ids.masked_fill(labels == -100, -100)
 
     def _generate(self, inputs: Mapping[str, Any], gen_kwargs: dict[str, Any]) -> torch.Tensor:
         options = {name: value for name, value in (gen_kwargs or self._gen_kwargs).items() if value is not None}

@@ -25,6 +25,9 @@ class StageTrainer(Trainer):
     Args:
         args, kwargs: as for `transformers.Trainer`. `label_names` need not be given.
         processing_class: the processor; every checkpoint gets it.
+
+    Raises:
+        ValueError: labels are to be smoothed.
     """
 
     # What `label_names` is where the arguments leave it open; the class of the stage decides.
@@ -35,6 +38,11 @@ class StageTrainer(Trainer):
         reads_prompts = hasattr(processing_class, "tokenizer")
         kwargs["processing_class"] = processing_class if reads_prompts else None
         super().__init__(*args, **kwargs)
+        if self.label_smoother is not None:
+            raise ValueError(
+                f"`label_smoothing_factor` is {self.args.label_smoothing_factor}, but rablip's models compute their "
+                "losses themselves, several at once and without smoothing. Leave it at 0."
+            )
         self.processor = processing_class
         # A collator of rows needs their columns, whatever `forward` calls its arguments.
         self.args.remove_unused_columns = False
