@@ -9,6 +9,8 @@ Every arm sees as many questions per step and makes two passes of the language m
   relevance is read in both.
 - `ours_noise`: as `ours`, in half of the batches with 1 to 9 distractors by kind, drawn from the index, and in the
   others with none; all rows of a batch have as many, so that none pays for another's length.
+- `ours_read`: as `ours_noise` without the list: both passes answer, each another batch of questions, and relevance is
+  read in both.
 - `one_pass`: as `ours_noise` with the answer's pass alone, in which relevance is learned: half the cost (the exception
   to two passes).
 - `unlabelled`: what one does without relevance labels: answers from whatever is retrieved, twice as many questions.
@@ -26,9 +28,9 @@ from rablip.training import NoiseMix, StageTrainer, TrainingPool, make_generator
 from rablip.training.data.batches import draw_questions
 from rablip.training.data.candidates import choose_distinct
 
-ARMS = ("without", "release", "ours", "ours_noise")
+ARMS = ("without", "release", "ours", "ours_noise", "ours_read")
 # Those that learn which candidate is relevant.
-JUDGING_ARMS = ("ours", "ours_noise", "one_pass", "mined")
+JUDGING_ARMS = ("ours", "ours_noise", "ours_read", "one_pass", "mined")
 OUR_CANDIDATES = 4
 
 
@@ -62,6 +64,9 @@ def make_arm_batch(
         return make_generator_batch(
             pool, generator, processor, num_questions=num_questions, max_candidates=OUR_CANDIDATES
         )
+    if arm == "ours_read":
+        options = {"num_questions": num_questions, "num_items": num_items}
+        return {"passes": [make_arm_batch("one_pass", pool, generator, processor, **options) for _ in range(2)]}
     if arm in ("ours_noise", "one_pass"):
         is_clean = generator.random() < NoiseMix().clean_rate
         count = 0 if is_clean else int(generator.integers(1, num_items))

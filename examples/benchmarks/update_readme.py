@@ -16,6 +16,7 @@ ARM_NAMES = {
     "release": "the release's ASKG",
     "ours": "ours",
     "ours_noise": "ours + noise",
+    "ours_read": "ours + noise, read while answering",
     "one_pass": "ours + noise, one pass",
     "unlabelled": "no relevance labels",
     "mined": "ours + noise, mined labels",
@@ -33,7 +34,8 @@ def render_askg(report: Mapping[str, Any]) -> list[str]:
         f"**ASKG** (`{report['command']}`, {name_seeds(arguments)}, {arguments['steps']} steps, "
         f"{arguments['eval_questions']} questions each): accuracy of the generator with the right evidence among so "
         "many distractors, answering from all of it; lost: from 0 to 9, mean over kinds, with a 95 % bootstrap "
-        "interval; selected: lost when it answers from what it judges relevant.",
+        "interval; selected: lost when it answers from what it judges relevant, as the answerer does (arms that learn "
+        "relevance).",
         "",
         f"| trained | {' | '.join(kinds.values())} | lost | selected |",
         f"|---|{'---:|' * (len(kinds) + 2)}",
@@ -42,7 +44,7 @@ def render_askg(report: Mapping[str, Any]) -> list[str]:
         cells = [f"{figures['direct'][key]:.3f}" for key in kinds]
         lines.append(
             f"| {ARM_NAMES[arm]} | {' | '.join(cells)} | {interval(figures['direct_lost'])} "
-            f"| {interval(figures['selected_lost'])} |"
+            f"| {interval(figures['selected_lost']) if 'selected_lost' in figures else '-'} |"
         )
     lines += [
         "",

@@ -37,7 +37,7 @@ def pool() -> TrainingPool:
     return pool
 
 
-@pytest.mark.parametrize("arm", ["without", "release", "ours", "ours_noise", "unlabelled", "one_pass"])
+@pytest.mark.parametrize("arm", ["without", "release", "ours", "ours_noise", "ours_read", "unlabelled", "one_pass"])
 def test_every_arm_makes_two_passes_over_as_many_questions(
     arm: str, pool: TrainingPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,7 +52,7 @@ def test_every_arm_makes_two_passes_over_as_many_questions(
     assert all(bool(np.isfinite(model(**part).loss.item())) for part in parts)
     assert len(passes) == (1 if arm == "one_pass" else 2)
     judged = [part for part in parts if "relevance_labels" in part]
-    assert bool(judged) == (arm in ("ours", "ours_noise", "one_pass")), "only our arms say which candidate is relevant"
+    assert bool(judged) == (arm in arms.JUDGING_ARMS), "only our arms say which candidate is relevant"
 
 
 def test_the_release_always_puts_the_right_one_first(pool: TrainingPool, monkeypatch: pytest.MonkeyPatch) -> None:
