@@ -116,7 +116,8 @@ class RablipFusion(nn.Module):
             hidden_states.shape[1:2], TEXT_MODALITY, dtype=torch.long, device=hidden_states.device
         )
         modality_ids[:num_queries] = QUERY_MODALITY
-        hidden_states = hidden_states + self.modality_embeddings(modality_ids)
+        embeds = self.modality_embeddings(modality_ids)
+        hidden_states = hidden_states.to(embeds.dtype) + embeds
         mask = create_bidirectional_mask(
             config=self.config, inputs_embeds=hidden_states, attention_mask=attention_mask
         )
@@ -144,6 +145,7 @@ class RablipPooler(nn.Module):
             `torch.Tensor` of shape `(batch_size, hidden_size)`, or `(batch_size, num_parts, hidden_size)`; a part
             without any token gives the plain mean.
         """
+        hidden_states = hidden_states.to(self.token_weight.weight.dtype)
         logits = self.token_weight(hidden_states).squeeze(-1).float()
         if attention_mask.dim() == 3:
             logits = logits.unsqueeze(1)

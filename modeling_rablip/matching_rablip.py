@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from .visual_extraction_rablip import start_at_zero
+from .visual_extraction_rablip import project, start_at_zero
 
 
 class RablipLearnedScalar(nn.Module):
@@ -71,7 +71,7 @@ class RablipMatchingHead(nn.Module):
         question = nn.functional.normalize(question, dim=-1) * scale
         candidate = nn.functional.normalize(candidate, dim=-1) * scale
         agreement = torch.cat([question * candidate, (question - candidate).abs()], dim=-1)
-        return self.output(nn.functional.gelu(self.dense(agreement))).squeeze(-1)
+        return self.output(nn.functional.gelu(project(self.dense, agreement))).squeeze(-1)
 
 
 __all__ = ["RablipLearnedScalar", "RablipLogitScale", "RablipMatchingHead", "RablipSimilarityThreshold"]

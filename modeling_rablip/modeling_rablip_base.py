@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -182,6 +184,21 @@ class RablipPreTrainedModel(PreTrainedModel):
             return super().push_to_hub(repo_id, **kwargs)
         return self.pusher(repo_id, **kwargs)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The widest precision of the weights: what a checkpoint loads with, since trained weights are not rounded.
+
+        What transformers keeps in fp32 beside fp16 weights in any case (T5's `wo`) does not count.
+        """
+        # Parts of names, as transformers compares them.
+        kept = self._keep_in_fp32_modules or ()
+        found = {
+            parameter.dtype
+            for name, parameter in self.named_parameters()
+            if parameter.is_floating_point() and parameter.itemsize > 1 and not any(part in name for part in kept)
+        }
+        return functools.reduce(torch.promote_types, found) if found else super().dtype
+
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Save weights and configuration, always under rablip's own names, whatever checkpoint the weights come from.
 
@@ -282,15 +299,21 @@ class RablipPreTrainedModel(PreTrainedModel):
         batch_size, num_images = pixel_values.shape[:2]
         flat = pixel_values.flatten(0, 1)
         if image_mask is None:
-            features = self.vision_model(pixel_values=flat).last_hidden_state
+            features = self._look(flat)
             return features.unflatten(0, (batch_size, num_images))
         present = image_mask.reshape(-1).bool()
         shape = (batch_size * num_images, self.config.num_image_tokens, self.config.vision_config.hidden_size)
-        scattered = torch.zeros(shape, dtype=self.dtype, device=flat.device)
+        scattered = torch.zeros(shape, dtype=self.vision_model.dtype, device=flat.device)
         if not present.any():
             return scattered.unflatten(0, (batch_size, num_images))
-        features = self.vision_model(pixel_values=flat[present]).last_hidden_state.to(scattered.dtype)
+        features = self._look(flat[present]).to(scattered.dtype)
         return scattered.masked_scatter(present[:, None, None], features).unflatten(0, (batch_size, num_images))
+
+    def _look(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """States of the tower. One in half precision computes in it, as for cached features, not in autocast's."""
+        narrow = self.vision_model.dtype in (torch.bfloat16, torch.float16)
+        with torch.autocast(pixel_values.device.type, enabled=False) if narrow else contextlib.nullcontext():
+            return self.vision_model(pixel_values=pixel_values).last_hidden_state
 
     def extract(
         self,
@@ -339,11 +362,10 @@ class RablipPreTrainedModel(PreTrainedModel):
             num_queries = 0
             states, mask = self._read_text(input_ids, attention_mask), attention_mask
         else:
-            image_embeds = image_embeds.to(self.image_slots.slot_embeddings.weight.dtype)
             batch_size, num_images = image_embeds.shape[:2]
             if image_mask is None:
                 image_mask = torch.ones((batch_size, num_images), dtype=torch.long, device=image_embeds.device)
-            image_tokens, image_token_mask = self.image_slots(image_embeds, image_mask)
+            image_tokens, image_token_mask = self._lay_out(image_embeds, image_mask)
             queries = self.query_tokens(batch_size)
             num_queries = queries.shape[1]
             has_picture = image_mask.bool().any(dim=1, keepdim=True).long()
@@ -370,6 +392,12 @@ class RablipPreTrainedModel(PreTrainedModel):
         return RablipTrunkOutput(
             hidden_states=states, attention_mask=mask, num_queries=num_queries, image_embeds=image_embeds
         )
+
+    def _lay_out(self, image_embeds: torch.Tensor, image_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The tokens and mask of `image_slots`; tower, slots and Q-Former may each be in a precision of its own."""
+        image_embeds = image_embeds.to(self.image_slots.slot_embeddings.weight.dtype)
+        image_tokens, mask = self.image_slots(image_embeds, image_mask)
+        return image_tokens.to(self.qformer.embeddings.layernorm.weight.dtype), mask
 
     def _look_at_nothing(
         self, image_tokens: torch.Tensor, has_picture: torch.Tensor

@@ -23,6 +23,7 @@ from .fusion_rablip import RablipPooler
 from .losses_rablip import language_modeling_loss, relevance_loss
 from .matching_rablip import RablipMatchingHead
 from .modeling_rablip_base import RablipPreTrainedModel
+from .visual_extraction_rablip import project
 
 logger = logging.get_logger(__name__)
 
@@ -267,7 +268,7 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
             )
         if query_states is None:
             return inputs_embeds
-        projected = self.language_projection(query_states[has_picture]).to(inputs_embeds.dtype)
+        projected = project(self.language_projection, query_states[has_picture]).to(inputs_embeds.dtype)
         return inputs_embeds.masked_scatter(placeholders.unsqueeze(-1), projected)
 
     def _extract_queries(
@@ -382,11 +383,11 @@ class RablipForConditionalGeneration(RablipPreTrainedModel, GenerationMixin):
         if candidate_mask is None:
             candidate_mask = reference_positions >= 0
         index = reference_positions.clamp(min=0).unsqueeze(-1).expand(-1, -1, states.shape[-1])
-        logits = self.relevance_head(states.gather(1, index)).squeeze(-1)
+        logits = project(self.relevance_head, states.gather(1, index)).squeeze(-1)
         if segment_ids is not None:
             numbers = torch.arange(1, 2 + reference_positions.shape[1], device=states.device)
             parts = self.segment_pooler(states, segment_ids[:, None] == numbers[:, None])
-            vectors = self.matching_projection(parts)
+            vectors = project(self.matching_projection, parts)
             logits = logits + self.matching_head(vectors[:, :1], vectors[:, 1:])
         return logits.float().masked_fill(candidate_mask == 0, _NO_CANDIDATE_LOGIT)
 

@@ -15,6 +15,7 @@ from .fusion_rablip import RablipPooler
 from .losses_rablip import relevance_loss
 from .matching_rablip import RablipLogitScale, RablipMatchingHead, RablipSimilarityThreshold
 from .modeling_rablip_base import RablipPreTrainedModel, RablipTrunkOutput
+from .visual_extraction_rablip import project
 
 
 @dataclass
@@ -128,7 +129,7 @@ class RablipReranker(RablipPreTrainedModel):
                 f"Row {int(without.nonzero()[0])} has no picture, but this re-ranker has BLIP-2's matching head, "
                 "which judges pictures only. Re-rank candidates with pictures only, or answer without a re-ranker."
             )
-        logits = self.itm_head(extracted.hidden_states[:, :num_queries]).mean(dim=1)
+        logits = project(self.itm_head, extracted.hidden_states[:, :num_queries]).mean(dim=1)
         return logits[:, 1] - logits[:, 0]
 
     def _embed(
@@ -140,7 +141,7 @@ class RablipReranker(RablipPreTrainedModel):
     ) -> torch.Tensor:
         """Pooled and projected vectors `(batch_size, embedding_dim)` of texts with their pictures."""
         extracted = self.extract(input_ids, attention_mask, image_embeds=image_embeds, image_mask=image_mask)
-        return self.retrieval_projection(self.pooler(extracted.hidden_states, extracted.attention_mask))
+        return project(self.retrieval_projection, self.pooler(extracted.hidden_states, extracted.attention_mask))
 
     def forward(
         self,
@@ -203,7 +204,7 @@ class RablipReranker(RablipPreTrainedModel):
         )
         if self.one_vector:
             pooled = self.pooler(extracted.hidden_states, extracted.attention_mask)
-            relevance_logits = self.relevance_head(pooled).squeeze(-1)
+            relevance_logits = project(self.relevance_head, pooled).squeeze(-1)
         else:
             relevance_logits = self._match(extracted)
         if self.one_vector and question_input_ids is not None and knowledge_input_ids is not None:

@@ -15,6 +15,7 @@ from .fusion_rablip import RablipPooler
 from .losses_rablip import contrastive_loss
 from .matching_rablip import RablipLogitScale
 from .modeling_rablip_base import RablipPreTrainedModel, RablipTrunkOutput
+from .visual_extraction_rablip import project
 
 
 @dataclass
@@ -207,17 +208,17 @@ class RablipRetriever(RablipPreTrainedModel):
         if not self.one_vector:
             return self._project_each(extracted)
         pooled = self.pooler(extracted.hidden_states, extracted.attention_mask)
-        return nn.functional.normalize(self.retrieval_projection(pooled).float(), dim=-1)
+        return nn.functional.normalize(project(self.retrieval_projection, pooled).float(), dim=-1)
 
     def _project_each(self, extracted: RablipTrunkOutput) -> torch.Tensor:
         """Unit vectors of the query outputs, then of the text's first state; zeros where there is none of it."""
         states, mask, num_queries = extracted.hidden_states, extracted.attention_mask, extracted.num_queries or 0
-        parts = [(self.vision_projection(states[:, :num_queries]), mask[:, :num_queries])]
+        parts = [(project(self.vision_projection, states[:, :num_queries]), mask[:, :num_queries])]
         if states.shape[1] > num_queries:
             has_text = mask[:, num_queries:].any(dim=1)
             first = num_queries + mask[:, num_queries:].long().argmax(dim=1)
             first_states = states[torch.arange(len(states), device=states.device), first]
-            parts.append((self.text_projection(first_states)[:, None], has_text[:, None]))
+            parts.append((project(self.text_projection, first_states)[:, None], has_text[:, None]))
         vectors = torch.cat([vectors for vectors, _ in parts], dim=1).float()
         kept = torch.cat([present.bool() for _, present in parts], dim=1)
         return nn.functional.normalize(vectors, dim=-1).masked_fill(~kept[:, :, None], 0.0)

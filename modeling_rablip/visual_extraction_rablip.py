@@ -18,6 +18,19 @@ def start_at_zero(module: nn.Module) -> nn.Module:
     return module
 
 
+def project(layer: nn.Module, states: torch.Tensor) -> torch.Tensor:
+    """A linear layer over states of another part, which may be in another precision when it is frozen.
+
+    Args:
+        layer (`torch.nn.Linear`): the layer, maybe wrapped by PEFT.
+        states (`torch.Tensor` of shape `(..., in_features)`): states.
+
+    Returns:
+        `torch.Tensor` of shape `(..., out_features)`.
+    """
+    return layer(states.to(layer.weight.dtype))
+
+
 class RablipQueryTokens(nn.Module):
     """The learnable queries, as a module so that PEFT's `modules_to_save` can name and keep them.
 
@@ -87,4 +100,4 @@ class RablipImageSlots(nn.Module):
         return joined, keep.long().repeat_interleave(num_tokens, dim=1)
 
 
-__all__ = ["RablipImageSlots", "RablipQueryTokens", "start_at_zero"]
+__all__ = ["RablipImageSlots", "RablipQueryTokens", "project", "start_at_zero"]

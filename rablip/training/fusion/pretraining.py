@@ -19,6 +19,7 @@ from ...configuration.configuration_rablip import RablipRerankerConfig
 from ...modeling_rablip.losses_rablip import contrastive_loss, language_modeling_loss, relevance_loss
 from ...modeling_rablip.modeling_rablip_base import RablipTrunkOutput
 from ...modeling_rablip.modeling_rablip_reranker import RablipReranker
+from ...modeling_rablip.visual_extraction_rablip import project
 from ..trainers.gathering import gather_rows, num_processes, sum_over_processes
 from .pair_negatives import draw_negatives, find_own_rows, mark_own_pairs, share_loss
 
@@ -177,7 +178,7 @@ class FusionPretraining(RablipReranker):
             `torch.FloatTensor` of shape `(num_items, embedding_dim)`, fp32, L2-normalised.
         """
         extracted = self.extract(input_ids, attention_mask, image_embeds=image_embeds, image_mask=image_mask)
-        return nn.functional.normalize(self.retrieval_projection(self._pool(extracted)).float(), dim=-1)
+        return nn.functional.normalize(project(self.retrieval_projection, self._pool(extracted)).float(), dim=-1)
 
     def match(
         self,
@@ -196,7 +197,7 @@ class FusionPretraining(RablipReranker):
             `torch.FloatTensor` of shape `(num_items,)`: logits, above 0 where the caption fits.
         """
         extracted = self.extract(input_ids, attention_mask, image_embeds=image_embeds, image_mask=image_mask)
-        return self.relevance_head(self._pool(extracted)).squeeze(-1)
+        return project(self.relevance_head, self._pool(extracted)).squeeze(-1)
 
     def predict_captions(
         self,
@@ -222,10 +223,9 @@ class FusionPretraining(RablipReranker):
         batch_size, length = input_ids.shape
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        image_embeds = image_embeds.to(self.image_slots.slot_embeddings.weight.dtype)
         if image_mask is None:
             image_mask = torch.ones(image_embeds.shape[:2], dtype=torch.long, device=image_embeds.device)
-        image_tokens, image_token_mask = self.image_slots(image_embeds, image_mask)
+        image_tokens, image_token_mask = self._lay_out(image_embeds, image_mask)
         queries = self.query_tokens(batch_size)
         return self.qformer(
             input_ids=input_ids,
@@ -320,9 +320,8 @@ class FusionPretraining(RablipReranker):
         contrast = share_loss(torch.stack(directions).mean(), torch.ones_like(places))
         matching = self._matching_loss(pairs, scores, known, negative_seed)
         loss = contrast + self.matching_weight * matching
-        captioning = None
-        if self.captioning:
-            captioning = self._captioning_loss(pairs)
+        captioning = self._captioning_loss(pairs) if self.captioning else None
+        if captioning is not None:
             loss = loss + self.captioning_weight * captioning
         return FusionPretrainingOutput(
             loss=loss, contrastive_loss=contrast, matching_loss=matching, captioning_loss=captioning
@@ -373,7 +372,9 @@ class FusionPretraining(RablipReranker):
         states = states[:, -pairs.ids.shape[1] : -1][told]
         # As in BERT, the words' embeddings are also what they are told by.
         embeddings = self.qformer.get_input_embeddings().weight
-        logits = nn.functional.linear(self.caption_transform(states), embeddings, self.caption_bias)
+        # By name, since PEFT's wrapper of a sequence has no index.
+        told_by = self.caption_transform(states.to(getattr(self.caption_transform, "0").weight.dtype))
+        logits = nn.functional.linear(told_by, embeddings.to(told_by.dtype), self.caption_bias.to(told_by.dtype))
         return share_loss(language_modeling_loss(logits[None], pairs.ids[:, 1:][told][None]), told)
 
     def _mask_later_tokens(self, queries: torch.Tensor, attention_mask: torch.Tensor, length: int) -> torch.Tensor:

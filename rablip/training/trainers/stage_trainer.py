@@ -9,6 +9,8 @@ import torch
 from transformers import Trainer, TrainerCallback
 from transformers.utils import logging
 
+from .precision import widen_trained
+
 logger = logging.get_logger(__name__)
 
 
@@ -20,7 +22,8 @@ class StageTrainer(Trainer):
     accumulated batches, each term is averaged over everything of the whole step that it counts, so that the loss and
     its gradients are those of one process with the whole batch. Likewise the loss of an evaluation is that of the
     whole evaluation set, whatever its batches; rows that only fill up the last batch of several processes count
-    nowhere.
+    nowhere. And what is trained is in fp32 from the start (`widen_trained`), whatever the checkpoint is in; a model
+    that is saved in two precisions loads in the wider one unless a `dtype` is given.
 
     Args:
         args, kwargs: as for `transformers.Trainer`. `label_names` need not be given.
@@ -43,6 +46,7 @@ class StageTrainer(Trainer):
                 f"`label_smoothing_factor` is {self.args.label_smoothing_factor}, but rablip's models compute their "
                 "losses themselves, several at once and without smoothing. Leave it at 0."
             )
+        self._widen(self.model)
         self.processor = processing_class
         # A collator of rows needs their columns, whatever `forward` calls its arguments.
         self.args.remove_unused_columns = False
@@ -55,6 +59,25 @@ class StageTrainer(Trainer):
         self._step_counts: dict[str, float] | None = None
         # While an evaluation runs: by term, the sum over all that counts and how much that is.
         self._evaluated: dict[str, list[float]] | None = None
+
+    def call_model_init(self, trial: Any = None) -> Any:
+        """A new model, as in Trainer; what is trained is in fp32."""
+        return self._widen(super().call_model_init(trial))
+
+    def _widen(self, model: Any) -> Any:
+        # DeepSpeed and FSDP 1 keep fp32 copies of their own, and want parts in one precision.
+        if self.is_deepspeed_enabled or (self.is_fsdp_enabled and not self.accelerator.is_fsdp2):
+            return model
+        num_cast = widen_trained(model)
+        if num_cast:
+            num_kept = sum(not parameter.requires_grad for parameter in model.parameters())
+            logger.info(
+                "%d tensors that are trained were in half precision and are in float32 now; %d frozen ones keep "
+                "their precision.",
+                num_cast,
+                num_kept,
+            )
+        return model
 
     def count_terms(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """How much of a batch each loss term averages over, by the term's name; empty for a plain mean over batches.
