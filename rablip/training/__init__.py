@@ -34,6 +34,7 @@ from .runs.fitting import fit_generator, fit_reranker
 from .runs.loading import StartingPoint, load_start
 from .runs.presets import STAGES, choose_learning_rate, make_arguments
 from .runs.run import run_training
+from .runs.searching import Searcher, find_candidates, open_searcher
 from .runs.settings import RunSettings
 from .tiny.stages import StepDataset, run_stage
 from .trainers.generator_trainer import GeneratorTrainer
@@ -62,6 +63,7 @@ __all__ = [
     "RerankerTrainer",
     "RetrieverTrainer",
     "RunSettings",
+    "Searcher",
     "StageTrainer",
     "StartingPoint",
     "StepDataset",
@@ -73,6 +75,7 @@ __all__ = [
     "choose_negatives",
     "empty_item",
     "encode_pictures",
+    "find_candidates",
     "find_distractors",
     "fit_generator",
     "fit_reranker",
@@ -94,6 +97,7 @@ __all__ = [
     "merge_adapter",
     "mine_candidates",
     "mine_labels",
+    "open_searcher",
     "pairs_from_items",
     "read_pool",
     "retrieve_candidates",

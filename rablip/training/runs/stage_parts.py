@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
-from transformers.utils import logging
+from accelerate import PartialState
 
 from ...index.fingerprint import fingerprint_folder
-from ...index.knowledge_index import KnowledgeIndex
 from ...processing.collators import GeneratorCollator, RerankerCollator, RetrieverCollator
-from ...retriever_source import find_retriever, fingerprint_model, load_retriever
-from ..data.distractors import NoiseMix, find_distractors
-from ..data.label_mining import apply_labels, mine_labels
-from ..data.mining import index_pool, mine_candidates
+from ..data.distractors import NoiseMix
+from ..data.mining import mine_candidates
 from ..data.pools import TrainingPool
 from ..data.rows import QuestionRows, make_generator_row, make_search_row
 from ..fusion.metrics import measure_pair_retrieval
@@ -32,9 +27,8 @@ from ..trainers.stage_trainer import StageTrainer
 from .fitting import fit_generator, fit_reranker
 from .loading import StartingPoint
 from .presets import Stage
+from .searching import Searcher, find_all_candidates, find_candidates, open_searcher
 from .settings import RunSettings
-
-logger = logging.get_logger(__name__)
 
 
 @dataclass
@@ -94,8 +88,9 @@ def prepare_retriever(
 ) -> StageParts:
     """Questions with one right item and hard negatives that the model as it starts finds in the index."""
     if settings.strategy not in ("random", "mixed"):
-        fingerprint = fingerprint_folder(start.folder) if start.new_weights is None else "a model with new weights"
-        _mine(_Searcher(start.model, start.processor, fingerprint), start, pool, settings)
+        fingerprint = fingerprint_folder(start.folder) if start.new_weights is None else None
+        searcher = Searcher(start.model, start.processor, fingerprint)
+        pool, _ = find_candidates(pool, searcher, start, device=PartialState().device, index=settings.index)
     make_row = partial(
         make_search_row, num_candidates=1 + settings.negatives, max_positives=1, strategy=settings.strategy
     )
@@ -119,9 +114,7 @@ def prepare_reranker(
     start: StartingPoint, pool: TrainingPool, validation: TrainingPool, settings: RunSettings, model: str | Path
 ) -> StageParts:
     """(question, candidate) pairs out of what the retriever finds; temperature and threshold are fitted at the end."""
-    searcher = _find_retriever(settings, model)
-    for one in (pool, validation):
-        _mine(searcher, start, one, settings)
+    pool, validation = _find_all(pool, validation, _open_searcher(settings, model), start, settings)
     if not any(set(example.positive_ids) & set(validation.mined[example.id, 0]) for example in validation.examples):
         raise ValueError(
             f"The retriever finds no right item for any of the {len(validation.examples)} validation questions, so no "
@@ -149,8 +142,9 @@ def prepare_generator(
     """Questions with 0 to K candidates and both passes; thresholds are fitted at the end."""
     noise = NoiseMix(max_distractors=settings.max_candidates - 1) if settings.noise else None
     if noise is not None or settings.mine_labels:
-        searcher = _find_retriever(settings, model)
-        pool, validation = (_find_candidates(one, start, settings, searcher) for one in (pool, validation))
+        searcher = _open_searcher(settings, model)
+        wanted = {"labels": settings.mine_labels, "distractors": True}
+        pool, validation = _find_all(pool, validation, searcher, start, settings, **wanted)
     make_row = partial(
         make_generator_row,
         max_candidates=settings.max_candidates,
@@ -202,77 +196,29 @@ def _plain(trained: Any) -> Any:
     return trained.get_base_model() if hasattr(trained, "get_base_model") else trained
 
 
-class _Searcher(NamedTuple):
-    """A retriever with its processor, and the fingerprint that an index of it names."""
-
-    model: Any
-    processor: Any
-    fingerprint: str
-
-
-def _mine(searcher: _Searcher, start: StartingPoint, pool: TrainingPool, settings: RunSettings) -> KnowledgeIndex:
-    """Fill `pool.mined`; gives the index that was searched."""
-    seen = _as_seen(pool, start, searcher)
-    index = _open_index(settings, pool, searcher.fingerprint)
-    index = index_pool(searcher.model, searcher.processor, seen) if index is None else index
-    recall = mine_candidates(searcher.model, searcher.processor, seen, index=index)
-    pool.mined = seen.mined
-    logger.info("Mined candidates of %d questions: recall@5 %.3f.", len(pool.examples), recall)
-    return index
+def _find_all(
+    pool: TrainingPool,
+    validation: TrainingPool,
+    searcher: Searcher,
+    start: StartingPoint,
+    settings: RunSettings,
+    **wanted: bool,
+) -> tuple[TrainingPool, TrainingPool]:
+    """Both pools with what the retriever finds for them, on the device that the run's processes have."""
+    device = PartialState().device
+    found = find_all_candidates([pool, validation], searcher, start, device=device, index=settings.index, **wanted)
+    return found[0][0], found[1][0]
 
 
-def _as_seen(pool: TrainingPool, start: StartingPoint, searcher: _Searcher) -> TrainingPool:
-    """The pool as a retriever may use it: features of another vision tower mean nothing to it, pictures do."""
-    if not pool.features or searcher.model is start.model:
-        return pool
-    own, theirs = (model.vision_model.state_dict() for model in (start.model, searcher.model))
-    same = own.keys() == theirs.keys() and all(torch.equal(own[name].cpu(), theirs[name].cpu()) for name in own)
-    if same and start.processor.image_processor.to_dict() == searcher.processor.image_processor.to_dict():
-        return pool
-    logger.info("The retriever has a vision tower of its own: it looks at the pictures, not at the cached features.")
-    return dataclasses.replace(pool, features={})
-
-
-def _open_index(settings: RunSettings, pool: TrainingPool, fingerprint: str) -> KnowledgeIndex | None:
-    if settings.index is None:
-        return None
-    index = KnowledgeIndex.load(settings.index, expected={"model_fingerprint": fingerprint})
-    missing = [item for item in pool.item_ids if item not in index]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} knowledge items of the data are not in the index {settings.index}, such as "
-            f"{missing[0]!r}. Build it over these very items, or leave out the index: one is then built in memory."
-        )
-    return index
-
-
-def _find_candidates(
-    pool: TrainingPool, start: StartingPoint, settings: RunSettings, searcher: _Searcher
-) -> TrainingPool:
-    """The pool with what the retriever finds, its labels where they are to be mined, and its distractors."""
-    index = _mine(searcher, start, pool, settings)
-    if settings.mine_labels:
-        labels = mine_labels(start.model, start.processor, pool)
-        logger.info("Labels were found for %d of %d questions.", len(labels.relevant), len(pool.examples))
-        pool = apply_labels(pool, labels)
-    # What is not labelled right can mislead, so labels come first.
-    seen = _as_seen(pool, start, searcher)
-    find_distractors(searcher.model, searcher.processor, seen, index=index)
-    pool.distractors = seen.distractors
-    return pool
-
-
-def _find_retriever(settings: RunSettings, model: str | Path) -> _Searcher:
+def _open_searcher(settings: RunSettings, model: str | Path) -> Searcher:
     named = model if settings.retriever is None else settings.retriever
     try:
-        source = find_retriever(named)
-        retriever, processor = load_retriever(source)
+        return open_searcher(named)
     except (FileNotFoundError, ValueError) as error:
         raise ValueError(
             f"This stage learns from what a retriever finds, and {named} gives none ({error}). Name one: "
             "`--retriever FOLDER`; the generator also trains without one when noise is turned off: `--no-noise`."
         ) from error
-    return _Searcher(retriever, processor, fingerprint_model(source))
 
 
 __all__ = [
