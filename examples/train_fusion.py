@@ -22,9 +22,11 @@ from rablip.training import (
     FusionTrainer,
     PairRows,
     build_features,
+    gather_trained,
     load_start,
     measure_pair_retrieval,
     pairs_from_items,
+    save_trained,
 )
 
 
@@ -50,11 +52,11 @@ def main() -> None:
     set_seed(arguments.seed)
     # Rows and their order are the data set's, a function of seed and epoch.
     arguments.train_sampling_strategy = "sequential"
-    model, processor, _, new_weights = load_start(
-        "fusion", script.model, seed=arguments.seed, captioning=script.captioning
-    )
+    load = partial(load_start, "fusion", script.model, seed=arguments.seed, captioning=script.captioning)
+    start = load()
+    model, processor = start.model, start.processor
     model.freeze_unused()
-    print(f"weights that start anew: {new_weights}")
+    print(f"weights that start anew: {start.new_weights}")
 
     root = source_root(script.data)
     pairs = pairs_from_items(open_source(script.data))
@@ -78,11 +80,11 @@ def main() -> None:
         processing_class=processor,
     )
     trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
-    if trainer.is_world_process_zero():
-        print(measure_pair_retrieval(model, processor, held_out, root=root, features=lookup, seed=arguments.seed))
+    trained = gather_trained(trainer, reload=load)
+    if trained is not None:  # in the first process
+        print(measure_pair_retrieval(trained, processor, held_out, root=root, features=lookup, seed=arguments.seed))
         # A plain re-ranker: the retriever's and the re-ranker's stages start from it.
-        model.to_reranker().save_pretrained(arguments.output_dir)
-        processor.save_pretrained(arguments.output_dir)
+        save_trained(trained, start, arguments.output_dir)
 
 
 if __name__ == "__main__":

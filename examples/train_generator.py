@@ -17,22 +17,21 @@ from functools import partial
 from transformers import HfArgumentParser, Seq2SeqTrainingArguments, set_seed
 
 from rablip.processing import GeneratorCollator
-from rablip.retriever_source import find_retriever, load_retriever
 from rablip.training import (
     AnswerMetrics,
     GeneratorTrainer,
     NoiseMix,
     QuestionRows,
     add_lora,
-    apply_labels,
     build_features,
-    find_distractors,
+    find_candidates,
     fit_generator,
+    gather_trained,
     load_start,
     make_generator_row,
-    mine_candidates,
-    mine_labels,
+    open_searcher,
     read_pool,
+    save_trained,
     split_pool,
 )
 
@@ -56,17 +55,22 @@ def main() -> None:
     script, arguments = HfArgumentParser((ScriptArguments, Seq2SeqTrainingArguments)).parse_args_into_dataclasses()
     set_seed(arguments.seed)
     arguments.train_sampling_strategy = "sequential"
-    model, processor, _, _ = load_start("generator", script.model, seed=arguments.seed, max_images=script.max_images)
+    load = partial(load_start, "generator", script.model, seed=arguments.seed, max_images=script.max_images)
+    start = load()
+    model, processor = start.model, start.processor
     model.freeze_vision_tower()
     model.freeze_language_model()
-    retriever, retriever_processor = load_retriever(find_retriever(script.retriever or script.model))
 
-    pool = read_pool(script.data)
-    # Before there are features: the retriever may have another vision tower.
-    print("recall@5 of the retriever:", mine_candidates(retriever, retriever_processor, pool))
-    if script.mine_labels:
-        pool = apply_labels(pool, mine_labels(model, processor, pool))
-    find_distractors(retriever, retriever_processor, pool)
+    # By one process for all, before there are features: the retriever may have another vision tower.
+    pool, found = find_candidates(
+        read_pool(script.data),
+        open_searcher(script.retriever or script.model),
+        start,
+        device=arguments.device,
+        labels=script.mine_labels,
+        distractors=True,
+    )
+    print("the retriever:", found)
     if script.feature_cache is not None:
         pictures = pool.pictures()
         cache, _ = build_features(
@@ -79,10 +83,9 @@ def main() -> None:
         make_generator_row, max_candidates=script.candidates, max_pictures=processor.max_images, noise=noise
     )
 
-    trained = add_lora(model) if script.lora else model
     lookup = pool.feature_lookup
     trainer = GeneratorTrainer(
-        model=trained,
+        model=add_lora(model) if script.lora else model,
         args=arguments,
         train_dataset=QuestionRows(learned, make_row, seed=arguments.seed),
         eval_dataset=QuestionRows(validation, make_row, seed=arguments.seed, shuffle=False),
@@ -94,10 +97,12 @@ def main() -> None:
     )
     trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
     print(trainer.evaluate())
-    if trainer.is_world_process_zero():
-        print(fit_generator(model.eval(), processor, validation, seed=arguments.seed, noise=noise))
-        trained.save_pretrained(arguments.output_dir)
-        processor.save_pretrained(arguments.output_dir)
+    trained = gather_trained(trainer, reload=load)
+    if trained is not None:  # in the first process
+        shown = {"max_candidates": script.candidates, "noise": noise}
+        fitted = fit_generator(trained, processor, validation, seed=arguments.seed, **shown)
+        print(fitted)
+        save_trained(trained, start, arguments.output_dir, fitted=fitted)
 
 
 if __name__ == "__main__":

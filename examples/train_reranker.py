@@ -15,18 +15,20 @@ from functools import partial
 from transformers import HfArgumentParser, TrainingArguments, set_seed
 
 from rablip.processing import RerankerCollator
-from rablip.retriever_source import find_retriever, load_retriever
 from rablip.training import (
     QuestionRows,
     RerankerTrainer,
     add_lora,
     build_features,
+    find_candidates,
     fit_reranker,
+    gather_trained,
     load_start,
     make_search_row,
     measure_relevance,
-    mine_candidates,
+    open_searcher,
     read_pool,
+    save_trained,
     split_pool,
 )
 
@@ -48,13 +50,15 @@ def main() -> None:
     script, arguments = HfArgumentParser((ScriptArguments, TrainingArguments)).parse_args_into_dataclasses()
     set_seed(arguments.seed)
     arguments.train_sampling_strategy = "sequential"
-    model, processor, _, _ = load_start("reranker", script.model, seed=arguments.seed)
+    load = partial(load_start, "reranker", script.model, seed=arguments.seed)
+    start = load()
+    model, processor = start.model, start.processor
     model.freeze_vision_tower()
-    retriever, retriever_processor = load_retriever(find_retriever(script.retriever or script.model))
 
-    pool = read_pool(script.data)
-    # Before there are features: the retriever may have another vision tower.
-    print("recall@5 of the retriever:", mine_candidates(retriever, retriever_processor, pool))
+    # By one process for all, before there are features: the retriever may have another vision tower.
+    searcher = open_searcher(script.retriever or script.model)
+    pool, found = find_candidates(read_pool(script.data), searcher, start, device=arguments.device)
+    print("the retriever:", found)
     if script.feature_cache is not None:
         pictures = pool.pictures()
         cache, _ = build_features(
@@ -64,10 +68,9 @@ def main() -> None:
     learned, validation = split_pool(pool, 0.1, seed=arguments.seed)
     make_row = partial(make_search_row, num_candidates=script.candidates, max_positives=max(1, script.candidates // 2))
 
-    trained = add_lora(model, parts=("qformer",)) if script.lora else model
     lookup = pool.feature_lookup
     trainer = RerankerTrainer(
-        model=trained,
+        model=add_lora(model, parts=("qformer",)) if script.lora else model,
         args=arguments,
         train_dataset=QuestionRows(learned, make_row, seed=arguments.seed),
         eval_dataset=QuestionRows(validation, make_row, seed=arguments.seed, shuffle=False),
@@ -79,11 +82,12 @@ def main() -> None:
     )
     trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
     print(trainer.evaluate())
-    if trainer.is_world_process_zero():
-        # Written into the configuration: probabilities mean what they say, and the threshold gives the best F1.
-        print(fit_reranker(model.eval(), processor, validation))
-        trained.save_pretrained(arguments.output_dir)
-        processor.save_pretrained(arguments.output_dir)
+    trained = gather_trained(trainer, reload=load)
+    if trained is not None:  # in the first process
+        # Probabilities mean what they say, and the threshold gives the best F1.
+        fitted = fit_reranker(trained, processor, validation)
+        print(fitted)
+        save_trained(trained, start, arguments.output_dir, fitted=fitted)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,16 @@ from rablip.processing import RetrieverCollator
 from rablip.training import (
     QuestionRows,
     RetrieverTrainer,
+    Searcher,
     add_lora,
     build_features,
+    find_candidates,
+    gather_trained,
     load_start,
     make_search_row,
     mine_candidates,
     read_pool,
+    save_trained,
     split_pool,
 )
 
@@ -47,7 +51,9 @@ def main() -> None:
     script, arguments = HfArgumentParser((ScriptArguments, TrainingArguments)).parse_args_into_dataclasses()
     set_seed(arguments.seed)
     arguments.train_sampling_strategy = "sequential"
-    model, processor, _, _ = load_start("retriever", script.model, seed=arguments.seed)
+    load = partial(load_start, "retriever", script.model, seed=arguments.seed)
+    start = load()
+    model, processor = start.model, start.processor
     model.freeze_vision_tower()
 
     pool = read_pool(script.data)
@@ -57,14 +63,15 @@ def main() -> None:
             script.feature_cache, pictures, model=model, image_processor=processor.image_processor, root=pool.root
         )
         pool = pool.add_features(cache.view(pictures, root=pool.root))
-    print("recall@5 before:", mine_candidates(model, processor, pool))
+    # By one process for all.
+    pool, found = find_candidates(pool, Searcher(model, processor), start, device=arguments.device)
+    print("before:", found)
     learned, validation = split_pool(pool, 0.1, seed=arguments.seed)
     make_row = partial(make_search_row, num_candidates=1 + script.negatives, max_positives=1, strategy=script.strategy)
 
-    trained = add_lora(model, parts=("qformer",)) if script.lora else model
     lookup = pool.feature_lookup
     trainer = RetrieverTrainer(
-        model=trained,
+        model=add_lora(model, parts=("qformer",)) if script.lora else model,
         args=arguments,
         train_dataset=QuestionRows(
             learned, make_row, seed=arguments.seed, answerable_only=True, balance_modalities=True
@@ -78,10 +85,10 @@ def main() -> None:
     )
     trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
     print(trainer.evaluate())
-    if trainer.is_world_process_zero():
-        print("recall@5 after:", mine_candidates(model.eval(), processor, validation))
-        trained.save_pretrained(arguments.output_dir)
-        processor.save_pretrained(arguments.output_dir)
+    trained = gather_trained(trainer, reload=load)
+    if trained is not None:  # in the first process
+        print("recall@5 after:", mine_candidates(trained, processor, validation))
+        save_trained(trained, start, arguments.output_dir)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from .runs.fitting import fit_generator, fit_reranker
 from .runs.loading import StartingPoint, load_start
 from .runs.presets import STAGES, choose_learning_rate, make_arguments
 from .runs.run import run_training
+from .runs.saving import gather_trained, save_trained
 from .runs.searching import Searcher, find_candidates, open_searcher
 from .runs.settings import RunSettings
 from .tiny.stages import StepDataset, run_stage
@@ -81,6 +82,7 @@ __all__ = [
     "fit_reranker",
     "fit_temperature",
     "fit_threshold",
+    "gather_trained",
     "generate_texts",
     "index_pool",
     "load_adapter",
@@ -109,6 +111,7 @@ __all__ = [
     "sample_distractors",
     "sample_negatives",
     "sample_noisy_candidates",
+    "save_trained",
     "search_questions",
     "split_by_modality",
     "split_pool",

@@ -8,13 +8,18 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from transformers import AutoModel, AutoProcessor
 
+from rablip import training
+from rablip.training import merge_adapter
 from tests.world_reports import make_report
 
 ROOT = Path(__file__).parent.parent.parent
+LIMITS = ["--max_steps", "2", "--per_device_train_batch_size", "4", "--report_to", "none", "--use_cpu"]
 SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 
 
@@ -109,13 +114,73 @@ def test_training(
     tmp_path: Path,
 ) -> None:
     """Each stage's script trains, with cached features, and saves a model that loads with its processor."""
-    limits = ["--max_steps", "2", "--per_device_train_batch_size", "4", "--report_to", "none", "--use_cpu"]
     files = ["--output_dir", tmp_path / "out", "--feature_cache", tmp_path / "cache"]
-    output = run(script, "--data", asked, "--model", tiny_bundle, *files, *limits, *options)
+    output = run(script, "--data", asked, "--model", tiny_bundle, *files, *LIMITS, *options)
     assert shown in output
     saved = {path.name for path in (tmp_path / "out").iterdir()}
     assert "processor_config.json" in saved
     assert saved & {"model.safetensors", "adapter_model.safetensors"}
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft
+@pytest.mark.parametrize(
+    ("script", "fields"),
+    [
+        ("train_reranker.py", ["relevance_temperature", "relevance_threshold"]),
+        ("train_generator.py", ["relevance_temperature", "citation_threshold", "abstain_threshold"]),
+    ],
+)
+def test_what_was_fitted_survives_merging(
+    script: str, fields: list[str], run: Callable[..., str], asked: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """An adapter has no configuration for temperature and thresholds; the merged model has them all the same."""
+    out = tmp_path / "out"
+    run(script, "--data", asked, "--model", tiny_bundle, "--output_dir", out, "--lora", *LIMITS)
+    assert (out / "adapter_model.safetensors").is_file() and not (out / "model.safetensors").exists()
+    fitted = json.loads((out / "training.json").read_text())["fitted"]
+    config = merge_adapter(out).config
+    assert [getattr(config, name) for name in fields] == [fitted[name] for name in fields]
+    assert len({fitted[name] for name in fields} - {1.0, 0.5}) > 0, "defaults would show nothing"
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft
+@pytest.mark.parametrize(
+    ("script", "part", "options"),
+    [("train_retriever.py", "reranker", []), ("train_generator.py", "generator", ["--max_images", "5"])],
+)
+def test_adapters_without_a_base_on_disk_are_merged(
+    script: str,
+    part: str,
+    options: list[str],
+    run: Callable[..., str],
+    asked: Path,
+    tiny_bundle: Path,
+    tmp_path: Path,
+) -> None:
+    """A model that was put together for the run is stored nowhere, so its adapter alone would be lost."""
+    bundle = Path(shutil.copytree(tiny_bundle / part, tmp_path / "start"))
+    files: list[str | Path] = ["--model", bundle, "--output_dir", tmp_path / "out"]
+    if part == "generator":
+        files += ["--retriever", tiny_bundle]
+    run(script, "--data", asked, *files, "--lora", *LIMITS, *options)
+    shutil.rmtree(bundle)
+    assert not (tmp_path / "out" / "adapter_config.json").exists()
+    model, processor = AutoModel.from_pretrained(tmp_path / "out"), AutoProcessor.from_pretrained(tmp_path / "out")
+    assert processor.max_images == model.config.max_images == (5 if options else 3)
+    fitted = json.loads((tmp_path / "out" / "training.json").read_text()).get("fitted", {})
+    assert bool(fitted) == (part == "generator")
+    if fitted:
+        assert model.config.citation_threshold == fitted["citation_threshold"]
+
+
+def test_thresholds_are_fitted_on_as_many_candidates_as_were_trained_on(
+    run: Callable[..., str], asked: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: dict[str, Any] = {}
+    monkeypatch.setattr(training, "fit_generator", lambda *args, **options: shown.update(options) or {})
+    files = ["--data", asked, "--model", tiny_bundle, "--output_dir", tmp_path / "out"]
+    run("train_generator.py", *files, "--candidates", "2", *LIMITS)
+    assert shown["max_candidates"] == 2 and shown["noise"].max_distractors == 1
 
 
 def test_readme_table(run: Callable[..., str], tiny_bundle: Path, tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
-from transformers import EarlyStoppingCallback
+import torch
+from transformers import EarlyStoppingCallback, Seq2SeqTrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
@@ -16,9 +16,10 @@ from ...processing.readers_sources import open_source, source_root
 from ..data.pools import TrainingPool
 from ..data.sources import VALIDATION_NAME, WORLD_NAME, read_pool, split_pool
 from ..features.building import build_features
-from .adapters import SUMMARY_NAME, add_lora
+from .adapters import add_lora
 from .loading import StartingPoint, load_start
 from .presets import Stage, choose_learning_rate, make_arguments
+from .saving import gather_trained, save_trained
 from .settings import RunSettings
 from .stage_parts import PREPARE
 
@@ -49,33 +50,28 @@ def run_training(
     """
     settings = RunSettings() if settings is None else settings
     out = Path(out)
-    start = load_start(
-        stage,
-        model,
-        from_scratch=settings.from_scratch,
-        seed=settings.seed,
-        max_images=settings.max_images,
-        **({"captioning": settings.captioning} if stage == "fusion" else {}),
-    )
+
+    def load() -> StartingPoint:
+        return load_start(
+            stage,
+            model,
+            from_scratch=settings.from_scratch,
+            seed=settings.seed,
+            max_images=settings.max_images,
+            **({"captioning": settings.captioning} if stage == "fusion" else {}),
+        )
+
+    start = load()
     _freeze(stage, start.model, settings)
+    learning_rate = settings.learning_rate or choose_learning_rate(stage, start.model, lora=bool(settings.lora))
+    # The processes meet and choose their devices here, before anything is computed.
+    arguments = _make_arguments(stage, out, learning_rate, settings)
     pool, validation = read_item_pools(data, settings) if stage == "fusion" else read_pools(data, settings)
     if settings.feature_cache is not None:
         pool, validation = _add_features(settings.feature_cache, start, pool, validation)
     parts = PREPARE[stage](start, pool, validation, settings, model)
     trained = add_lora(start.model, parts=settings.lora, rank=settings.lora_rank) if settings.lora else start.model
-    arguments = make_arguments(
-        stage,
-        out / "checkpoints",
-        learning_rate=settings.learning_rate or choose_learning_rate(stage, start.model, lora=bool(settings.lora)),
-        seed=settings.seed,
-        num_epochs=settings.num_epochs,
-        max_steps=settings.max_steps,
-        batch_size=settings.batch_size,
-        accumulate=settings.accumulate,
-        eval_steps=settings.eval_steps,
-        report_to=settings.report_to,
-        **settings.arguments,
-    )
+    num_trainable = sum(value.numel() for value in trained.parameters() if value.requires_grad)
     callbacks = [] if settings.patience is None else [EarlyStoppingCallback(settings.patience)]
     trainer = parts.trainer_class(
         model=trained,
@@ -90,31 +86,42 @@ def run_training(
     checkpoints = out / "checkpoints"
     last = get_last_checkpoint(str(checkpoints)) if settings.resume and checkpoints.is_dir() else None
     result = trainer.train(resume_from_checkpoint=last)
-    summary = {
+    summary: dict[str, Any] = {
         "stage": stage,
         "steps": int(trainer.state.global_step),
         "train_loss": float(result.training_loss),
-        "trainable_parameters": sum(value.numel() for value in trained.parameters() if value.requires_grad),
+        "trainable_parameters": num_trainable,
         "validation": {key: value for key, value in trainer.evaluate().items() if isinstance(value, (int, float))},
         "settings": {key: value for key, value in dataclasses.asdict(settings).items() if key not in _PLACES},
     }
-    if trainer.is_world_process_zero():
-        if settings.lora and start.new_weights is not None:
-            # An adapter needs its base, and this one is stored nowhere: some of its weights are new.
-            trained = trained.merge_and_unload()
+    whole = gather_trained(trainer, reload=load)
+    if whole is not None:
         # Saved before anything is fitted, which may find that the validation data do not suffice.
-        _save(stage, trained, start.processor, out, summary)
-        summary["fitted"] = parts.finish(trained.eval())
-        _save(stage, trained, start.processor, out, summary)
+        whole = save_trained(whole, start, out, summary=summary)
+        summary["fitted"] = parts.finish(whole.eval())
+        save_trained(whole, start, out, summary=summary)
     return summary
 
 
-def _save(stage: Stage, trained: Any, processor: Any, out: Path, summary: dict[str, Any]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    saved = trained.to_reranker() if stage == "fusion" else trained
-    saved.save_pretrained(out)
-    processor.save_pretrained(out)
-    (out / SUMMARY_NAME).write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
+def _make_arguments(stage: Stage, out: Path, learning_rate: float, settings: RunSettings) -> Seq2SeqTrainingArguments:
+    fields: dict[str, Any] = {
+        # Without it, processes that work on CPUs would not see each other, and all of them do all the work.
+        "use_cpu": not torch.accelerator.is_available(),
+        **settings.arguments,
+    }
+    return make_arguments(
+        stage,
+        out / "checkpoints",
+        learning_rate=learning_rate,
+        seed=settings.seed,
+        num_epochs=settings.num_epochs,
+        max_steps=settings.max_steps,
+        batch_size=settings.batch_size,
+        accumulate=settings.accumulate,
+        eval_steps=settings.eval_steps,
+        report_to=settings.report_to,
+        **fields,
+    )
 
 
 def read_pools(data: str | Path, settings: RunSettings) -> tuple[TrainingPool, TrainingPool]:
