@@ -63,7 +63,13 @@ ScratchOption = Annotated[
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of rows, dropout and new weights.")]
 QformerOption = Annotated[bool, typer.Option("--lora-qformer", help="Adapters on the Q-Former instead of all of it.")]
 RankOption = Annotated[int, typer.Option("--lora-rank", min=1, help="Rank of the adapters.")]
-ResumeOption = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on from the last checkpoint in --out.")]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume/--no-resume",
+        help="Go on from the last checkpoint in --out, which must be of this very run, or delete it and start anew.",
+    ),
+]
 
 
 def _train(stage: Any, *, data: Path, model: str, out: Path, as_json: bool, **options: Any) -> None:

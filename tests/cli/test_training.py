@@ -61,7 +61,7 @@ def write_lines(file: Path, rows: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_trains_saves_and_goes_on(stage: str, world: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    options = ("--batch-size", "4", "--feature-cache", tmp_path / "cache", "--json")
+    options = ("--batch-size", "4", "--feature-cache", tmp_path / "cache", "--eval-steps", "1", "--json")
     command = ("train", stage, world, "--model", tiny_bundle, "--out", out, *options)
     done = run(*command, "--steps", "2")
     assert done.exit_code == 0, done.output
@@ -84,9 +84,14 @@ def test_every_stage_trains_saves_and_goes_on(stage: str, world: Path, tiny_bund
         assert model.config.relevance_temperature == pytest.approx(summary["fitted"]["relevance_temperature"])
     assert AutoProcessor.from_pretrained(out).max_images == model.config.max_images
     assert (out / "checkpoints" / "checkpoint-2" / "processor_config.json").is_file()
-    further = run(*command, "--steps", "3")
-    assert json.loads(further.stdout)["steps"] == 3
-    assert (out / "checkpoints" / "checkpoint-3").is_dir()
+    # As if it had been stopped.
+    shutil.rmtree(out / "checkpoints" / "checkpoint-2")
+    further = run(*command, "--steps", "2")
+    assert json.loads(further.stdout)["steps"] == 2
+    assert (out / "checkpoints" / "checkpoint-2").is_dir()
+    refused = run(*command, "--steps", "3")
+    assert refused.exit_code == 2 and not refused.stdout
+    assert "max_steps is 3 and was 2" in refused.stderr
 
 
 def test_own_questions_and_a_validation_file(own: Path, tiny_bundle: Path, tmp_path: Path) -> None:

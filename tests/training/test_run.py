@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import AutoModel
 
 from rablip.training import RunSettings, load_start, run_training
+
+# peft asks for what transformers calls deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 QUICK: dict[str, Any] = {
     "batch_size": 4,
@@ -44,6 +50,54 @@ def write_mills(folder: Path, num_mills: int = 12) -> Path:
 @pytest.fixture(scope="module")
 def mills(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_mills(tmp_path_factory.mktemp("data") / "mills")
+
+
+# The last model is kept: the best of so short a run may be the one after the first step, whose learning rate is 0.
+RETRIEVER: dict[str, Any] = {
+    **{**QUICK, "max_steps": 3, "arguments": {**QUICK["arguments"], "load_best_model_at_end": False}},
+    "eval_steps": 1,
+    "strategy": "random",
+}
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def assert_same_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+
+
+def test_an_interrupted_run_ends_as_it_would_have_and_a_finished_one_is_reported(
+    mills: Path, tiny_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, settings = tmp_path / "out", RunSettings(**RETRIEVER)
+    start = read_weights(tiny_bundle / "retriever")
+    first = run_training("retriever", mills, tiny_bundle, out, settings)
+    whole = read_weights(out)
+    assert any(not value.equal(start[name]) for name, value in whole.items())
+    shutil.rmtree(out / "checkpoints" / "checkpoint-3")
+    again = run_training("retriever", mills, tiny_bundle, out, settings)
+    assert again["steps"] == 3 and "had ended before" not in caplog.text
+    assert_same_weights(read_weights(out), whole)
+    reported = run_training("retriever", mills, tiny_bundle, out, settings)
+    assert "had ended before" in caplog.text and "--no-resume" in caplog.text
+    assert reported["train_loss"] == again["train_loss"] > 0
+    assert reported["validation"]["eval_loss"] == first["validation"]["eval_loss"]
+    assert_same_weights(read_weights(out), whole)
+
+
+def test_another_run_does_not_go_on_in_the_same_folder(mills: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_training("retriever", mills, tiny_bundle, out, RunSettings(**RETRIEVER))
+    whole = read_weights(out)
+    others: Any = {**RETRIEVER, "seed": 7, "learning_rate": 1e-2}
+    more = write_mills(tmp_path / "more", 20)
+    with pytest.raises(ValueError, match=r"questions is '18.* was '11.*seed is 7 and was 0.*--no-resume"):
+        run_training("retriever", more, tiny_bundle, out, RunSettings(**others))
+    assert_same_weights(read_weights(out), whole)
+    run_training("retriever", more, tiny_bundle, out, RunSettings(**others, resume=False))
+    assert any(not value.equal(whole[name]) for name, value in read_weights(out).items())
 
 
 def test_a_generator_from_scratch_trains_its_language_model(mills: Path, tiny_bundle: Path, tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import EarlyStoppingCallback, Seq2SeqTrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from ...processing.knowledge_rablip import KnowledgeItem
@@ -16,9 +16,11 @@ from ...processing.readers_sources import open_source, source_root
 from ..data.pools import TrainingPool
 from ..data.sources import VALIDATION_NAME, WORLD_NAME, read_pool, split_pool
 from ..features.building import build_features
-from .adapters import add_lora
+from .adapters import SUMMARY_NAME, add_lora
+from .identity import claim_checkpoints, describe_run
 from .loading import StartingPoint, load_start
 from .presets import Stage, choose_learning_rate, make_arguments
+from .processes import compute_once
 from .saving import gather_trained, save_trained
 from .settings import RunSettings
 from .stage_parts import PREPARE
@@ -67,6 +69,13 @@ def run_training(
     # The processes meet and choose their devices here, before anything is computed.
     arguments = _make_arguments(stage, out, learning_rate, settings)
     pool, validation = read_item_pools(data, settings) if stage == "fusion" else read_pools(data, settings)
+    checkpoint = compute_once(
+        lambda: claim_checkpoints(
+            out / "checkpoints",
+            describe_run(stage, start, pool, validation, settings, model, learning_rate=learning_rate),
+            resume=settings.resume,
+        )
+    )
     if settings.feature_cache is not None:
         pool, validation = _add_features(settings.feature_cache, start, pool, validation)
     parts = PREPARE[stage](start, pool, validation, settings, model)
@@ -83,9 +92,7 @@ def run_training(
         callbacks=callbacks,
         **parts.trainer_options,
     )
-    checkpoints = out / "checkpoints"
-    last = get_last_checkpoint(str(checkpoints)) if settings.resume and checkpoints.is_dir() else None
-    result = trainer.train(resume_from_checkpoint=last)
+    result = trainer.train(resume_from_checkpoint=checkpoint)
     summary: dict[str, Any] = {
         "stage": stage,
         "steps": int(trainer.state.global_step),
@@ -94,8 +101,18 @@ def run_training(
         "validation": {key: value for key, value in trainer.evaluate().items() if isinstance(value, (int, float))},
         "settings": {key: value for key, value in dataclasses.asdict(settings).items() if key not in _PLACES},
     }
+    ended_before = checkpoint is not None and checkpoint.endswith(f"-{trainer.state.global_step}")
+    if ended_before:
+        logger.warning(
+            "This run had ended before, with %s: nothing was trained, the model is measured and saved again. To train "
+            "it anew, give another --out, or --no-resume.",
+            checkpoint,
+        )
     whole = gather_trained(trainer, reload=load)
     if whole is not None:
+        if ended_before:
+            # Of no step at all it would be 0.
+            summary["train_loss"] = _read_train_loss(out)
         # Saved before anything is fitted, which may find that the validation data do not suffice.
         whole = save_trained(whole, start, out, summary=summary)
         summary["fitted"] = parts.finish(whole.eval())
@@ -122,6 +139,12 @@ def _make_arguments(stage: Stage, out: Path, learning_rate: float, settings: Run
         report_to=settings.report_to,
         **fields,
     )
+
+
+def _read_train_loss(out: Path) -> float | None:
+    """What the run said when it trained; None where it was stopped before it said anything."""
+    file = out / SUMMARY_NAME
+    return json.loads(file.read_text(encoding="utf-8")).get("train_loss") if file.is_file() else None
 
 
 def read_pools(data: str | Path, settings: RunSettings) -> tuple[TrainingPool, TrainingPool]:
