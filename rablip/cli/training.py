@@ -47,6 +47,13 @@ PatienceOption = Annotated[
 ReportOption = Annotated[
     list[str] | None, typer.Option("--report-to", help="tensorboard, wandb, trackio, ...; may be given again.")
 ]
+Bf16Option = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16; weights stay as they are.")]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=0, help="Processes that make batches beside each training process.")
+]
+CheckpointingOption = Annotated[
+    bool, typer.Option("--gradient-checkpointing", help="Less memory for more time: activations are computed twice.")
+]
 CacheOption = Annotated[
     Path | None, typer.Option("--feature-cache", help="Folder of the frozen vision tower's features.")
 ]
@@ -77,12 +84,15 @@ def _train(stage: Any, *, data: Path, model: str, out: Path, as_json: bool, **op
     with one_json_object(as_json) as write:
         model = check_model(model)
         from ..training import RunSettings, run_training
+        from ..training.trainers.gathering import process_rank
 
         parts: tuple[Any, ...] = ("language_model", "qformer")
         lora = tuple(part for part in parts if options.pop(f"lora_{part}", False))
         options["report_to"] = tuple(options["report_to"] or ())
         settings = RunSettings(**options, lora=lora)
         summary = run_training(stage, data, model, out, settings)
+        if process_rank() > 0:
+            return  # under torchrun the first process speaks for all
         if as_json:
             write({"out": str(out), **summary})
             return
@@ -105,6 +115,9 @@ def fusion(
     eval_steps: EvalOption = None,
     patience: PatienceOption = None,
     report_to: ReportOption = None,
+    bf16: Bf16Option = False,
+    workers: WorkersOption = 0,
+    gradient_checkpointing: CheckpointingOption = False,
     feature_cache: CacheOption = None,
     from_scratch: ScratchOption = False,
     seed: SeedOption = 0,
@@ -136,6 +149,9 @@ def retriever(
     eval_steps: EvalOption = None,
     patience: PatienceOption = None,
     report_to: ReportOption = None,
+    bf16: Bf16Option = False,
+    workers: WorkersOption = 0,
+    gradient_checkpointing: CheckpointingOption = False,
     feature_cache: CacheOption = None,
     index: IndexOption = None,
     lora_qformer: QformerOption = False,
@@ -164,6 +180,9 @@ def reranker(
     eval_steps: EvalOption = None,
     patience: PatienceOption = None,
     report_to: ReportOption = None,
+    bf16: Bf16Option = False,
+    workers: WorkersOption = 0,
+    gradient_checkpointing: CheckpointingOption = False,
     feature_cache: CacheOption = None,
     index: IndexOption = None,
     retriever: RetrieverOption = None,
@@ -205,6 +224,9 @@ def generator(
     eval_steps: EvalOption = None,
     patience: PatienceOption = None,
     report_to: ReportOption = None,
+    bf16: Bf16Option = False,
+    workers: WorkersOption = 0,
+    gradient_checkpointing: CheckpointingOption = False,
     feature_cache: CacheOption = None,
     index: IndexOption = None,
     retriever: RetrieverOption = None,

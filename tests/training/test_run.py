@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 
 from rablip.training import RunSettings, load_start, run_training
+from rablip.world import make_world, write_world
 
 # peft asks for what transformers calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -98,6 +100,38 @@ def test_another_run_does_not_go_on_in_the_same_folder(mills: Path, tiny_bundle:
     assert_same_weights(read_weights(out), whole)
     run_training("retriever", more, tiny_bundle, out, RunSettings(**others, resume=False))
     assert any(not value.equal(whole[name]) for name, value in read_weights(out).items())
+
+
+@pytest.mark.parametrize(
+    ("stage", "options"),
+    [
+        ("fusion", {}),
+        ("retriever", {"chunk_size": 2}),
+        pytest.param("generator", {"lora": ("language_model",), "noise": False}, marks=pytest.mark.slow),
+    ],
+)
+def test_workers_and_gradient_checkpointing_change_no_weight(
+    stage: Any, options: dict[str, Any], tiny_bundle: Path, tmp_path: Path
+) -> None:
+    world = write_world(make_world(3, 6, split="train"), tmp_path / "world")
+    # Adam would make much of gradients that are 0 but for rounding, such as those of attention's key biases.
+    arguments = {**RETRIEVER["arguments"], "optim": "sgd", "predict_with_generate": False}
+    settings = RunSettings(batch_size=4, max_steps=2, learning_rate=0.1, arguments=arguments, **options)
+    run_training(stage, world, tiny_bundle, tmp_path / "plain", settings)
+    settings = dataclasses.replace(settings, workers=1, gradient_checkpointing=True)
+    run_training(stage, world, tiny_bundle, tmp_path / "spared", settings)
+    plain, spared = (load_file(next((tmp_path / name).glob("*.safetensors"))) for name in ("plain", "spared"))
+    assert plain.keys() == spared.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(spared[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_bf16_computes_in_bfloat16_and_keeps_the_weights(mills: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    run_training("retriever", mills, tiny_bundle, tmp_path / "a", RunSettings(**RETRIEVER))
+    run_training("retriever", mills, tiny_bundle, tmp_path / "b", RunSettings(**RETRIEVER, bf16=True))
+    plain, rounded = read_weights(tmp_path / "a"), read_weights(tmp_path / "b")
+    assert {value.dtype for value in rounded.values()} == {value.dtype for value in plain.values()}
+    assert any(not value.equal(plain[name]) for name, value in rounded.items())
 
 
 def test_a_generator_from_scratch_trains_its_language_model(mills: Path, tiny_bundle: Path, tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def test_the_same_run_goes_on(start: StartingPoint, pool: TrainingPool, tiny_bun
     # What is looked on with, and where things lie, is no other run.
     without_effect: Any = {
         "report_to": ("tensorboard",),
+        "workers": 3,
+        "gradient_checkpointing": True,
         "feature_cache": tmp_path,
         "arguments": {"logging_steps": 1, "disable_tqdm": True, "dataloader_pin_memory": False},
     }
@@ -60,6 +62,7 @@ def test_the_same_run_goes_on(start: StartingPoint, pool: TrainingPool, tiny_bun
         ({"max_steps": 9}, "max_steps is 9 and was -1"),
         ({"num_epochs": 4.0}, "num_epochs is 4.0 and was 3.0"),
         ({"batch_size": 2}, "batch_size is 2 and was None"),
+        ({"bf16": True}, "bf16 is True and was False"),
         ({"lora": ("qformer",)}, r"lora is \['qformer'\] and was \[\]"),
         ({"arguments": {"weight_decay": 0.5}}, "weight_decay is 0.5 and was left open"),
         ({"stage": "fusion"}, "stage is 'fusion' and was 'retriever'"),

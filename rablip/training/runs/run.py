@@ -124,6 +124,9 @@ def _make_arguments(stage: Stage, out: Path, learning_rate: float, settings: Run
     fields: dict[str, Any] = {
         # Without it, processes that work on CPUs would not see each other, and all of them do all the work.
         "use_cpu": not torch.accelerator.is_available(),
+        "bf16": settings.bf16,
+        "dataloader_num_workers": settings.workers,
+        **(_checkpoint_activations() if settings.gradient_checkpointing else {}),
         **settings.arguments,
     }
     return make_arguments(
@@ -139,6 +142,14 @@ def _make_arguments(stage: Stage, out: Path, learning_rate: float, settings: Run
         report_to=settings.report_to,
         **fields,
     )
+
+
+def _checkpoint_activations() -> dict[str, Any]:
+    """Of TrainingArguments, under the name that this version of transformers has for it."""
+    names = {field.name for field in dataclasses.fields(Seq2SeqTrainingArguments)}
+    name = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
+    # The reentrant kind gives no gradients where a block's inputs need none, as above a frozen vision tower.
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}}
 
 
 def _read_train_loss(out: Path) -> float | None:

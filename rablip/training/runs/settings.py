@@ -18,6 +18,10 @@ class RunSettings:
     Args:
         learning_rate: peak; None for the preset of stage and model.
         num_epochs, max_steps, batch_size, accumulate, eval_steps, report_to: as in `make_arguments`.
+        bf16: whether the model computes in bfloat16 where it can; its weights stay as they are.
+        workers: processes that make batches beside each training process; 0 makes them in turn with the steps.
+        gradient_checkpointing: whether activations are computed again in the backward pass instead of kept, for less
+            memory and more time; the gradients are the same.
         seed: of rows, dropout and new weights.
         validation: a folder or a JSONL file of validation questions; None takes `validation.jsonl` of the data, or
             else keeps a share of the questions.
@@ -54,6 +58,9 @@ class RunSettings:
     accumulate: int = 1
     eval_steps: int | None = None
     report_to: Sequence[str] = ()
+    bf16: bool = False
+    workers: int = 0
+    gradient_checkpointing: bool = False
     seed: int = 0
     validation: str | Path | None = None
     validation_share: float = 0.1
