@@ -79,9 +79,7 @@ def main() -> None:
         pool = pool.add_features(cache.view(pictures, root=pool.root))
     learned, validation = split_pool(pool, 0.1, seed=arguments.seed)
     noise = NoiseMix(max_distractors=script.candidates - 1)
-    make_row = partial(
-        make_generator_row, max_candidates=script.candidates, max_pictures=processor.max_images, noise=noise
-    )
+    make_row = partial(make_generator_row, noise=noise, **room)
 
     lookup = pool.feature_lookup
     trainer = GeneratorTrainer(

@@ -4,6 +4,7 @@ from .data.batches import make_generator_batch, make_reranker_batch, make_retrie
 from .data.candidates import (
     NEGATIVE_STRATEGIES,
     CandidateSet,
+    check_room,
     choose_negatives,
     sample_candidates,
     sample_negatives,

@@ -109,9 +109,11 @@ class QuestionRows(torch.utils.data.Dataset):
         answerable_only: leave out questions without an answer, as the retriever needs.
         balance_modalities: show questions with evidence of each modality equally often; an epoch keeps its length.
         shuffle: False keeps the order of the pool, as evaluation wants it, and epochs alike.
+        check: called once with the pool and every question, so that one that makes no row is named before training
+            (`functools.partial` of `check_room`).
 
     Raises:
-        ValueError: no question is left.
+        ValueError: no question is left, or `check` raises it.
 
     Example (with a pool and a processor):
         `QuestionRows(pool, partial(make_search_row, num_candidates=3, max_positives=1), seed=0)[0].relevance`
@@ -126,6 +128,7 @@ class QuestionRows(torch.utils.data.Dataset):
         answerable_only: bool = False,
         balance_modalities: bool = False,
         shuffle: bool = True,
+        check: Callable[[TrainingPool, QuestionExample], object] | None = None,
     ) -> None:
         self.pool = pool
         self.make_row = make_row
@@ -140,6 +143,8 @@ class QuestionRows(torch.utils.data.Dataset):
                 f"None of the {len(pool.examples)} questions can be trained on: give questions with `answers` and "
                 "`positive_ids`."
             )
+        for example in self.examples if check is not None else ():
+            check(pool, example)
         # Shared memory, so that workers that outlive an epoch see the next one.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
         self._ordered: tuple[int, list[int]] | None = None

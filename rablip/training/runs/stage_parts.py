@@ -145,12 +145,8 @@ def prepare_generator(
         searcher = _open_searcher(settings, model)
         wanted = {"labels": settings.mine_labels, "distractors": True}
         pool, validation = _find_all(pool, validation, searcher, start, settings, **wanted)
-    make_row = partial(
-        make_generator_row,
-        max_candidates=settings.max_candidates,
-        max_pictures=start.processor.max_images,
-        noise=noise,
-    )
+    room = {"max_candidates": settings.max_candidates, "max_pictures": start.processor.max_images}
+    make_row, check = partial(make_generator_row, noise=noise, **room), partial(check_room, **room)
 
     def finish(trained: Any) -> dict[str, float]:
         return fit_generator(
@@ -164,8 +160,8 @@ def prepare_generator(
 
     return StageParts(
         GeneratorTrainer,
-        QuestionRows(pool, make_row, seed=settings.seed),
-        QuestionRows(validation, make_row, seed=settings.seed, shuffle=False),
+        QuestionRows(pool, make_row, seed=settings.seed, check=check),
+        QuestionRows(validation, make_row, seed=settings.seed, shuffle=False, check=check),
         _OverPools(partial(GeneratorCollator, start.processor, askg=settings.askg_pass), pool, validation),
         finish,
         {"compute_metrics": AnswerMetrics(start.processor)},

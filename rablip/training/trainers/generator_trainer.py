@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import distributed
 from transformers import Seq2SeqTrainer
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
@@ -90,8 +91,9 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
         options = {name: value for name, value in (gen_kwargs or self._gen_kwargs).items() if value is not None}
         if not {"max_length", "max_new_tokens"} & set(options):
             options["max_new_tokens"] = getattr(self.processing_class, "max_answer_tokens", 32)
+        sharded = gather_for_methods(self.model, "generate", "predict_relevance")
         # Processes that are done sooner go on with empty steps where parameters are spread over all of them.
-        options["synced_gpus"] = is_deepspeed_zero3_enabled() or self.is_fsdp_enabled
+        options["synced_gpus"] = is_deepspeed_zero3_enabled() or self.is_fsdp_enabled or sharded
         asked = dict(inputs)
         if not self._is_encoder_decoder():
             pad = self.processing_class.pad_token_id if self.processing_class is not None else 0
@@ -110,6 +112,32 @@ class GeneratorTrainer(StageTrainer, Seq2SeqTrainer):
 
     def _is_encoder_decoder(self) -> bool:
         return bool(self.model.config.is_encoder_decoder)
+
+
+def gather_for_methods(model: torch.nn.Module, *names: str) -> bool:
+    """Let methods of a model that is in shards find its weights whole, as `forward` does.
+
+    Args:
+        model: a model; one without torch's `fully_shard` (FSDP 2) stays as it is.
+        names: its methods that read weights.
+
+    Returns:
+        Whether it is in such shards.
+
+    Example:
+        >>> gather_for_methods(torch.nn.Linear(1, 1), "generate")
+        False
+    """
+    if not distributed.is_available():
+        return False
+    from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
+
+    if not isinstance(model, FSDPModule):
+        return False
+    for name in names:
+        if name not in vars(model):  # where an earlier call has put it
+            register_fsdp_forward_method(model, name)  # type: ignore[arg-type]
+    return True
 
 
 def cut_answers(
@@ -147,4 +175,4 @@ def cut_answers(
     return {"input_ids": cut, "attention_mask": mask}
 
 
-__all__ = ["GeneratorTrainer", "cut_answers"]
+__all__ = ["GeneratorTrainer", "cut_answers", "gather_for_methods"]
