@@ -24,6 +24,7 @@ from rablip.training import (
     QuestionRows,
     add_lora,
     build_features,
+    check_room,
     find_candidates,
     fit_generator,
     gather_trained,
@@ -79,14 +80,15 @@ def main() -> None:
         pool = pool.add_features(cache.view(pictures, root=pool.root))
     learned, validation = split_pool(pool, 0.1, seed=arguments.seed)
     noise = NoiseMix(max_distractors=script.candidates - 1)
-    make_row = partial(make_generator_row, noise=noise, **room)
+    room = {"max_candidates": script.candidates, "max_pictures": processor.max_images}
+    make_row, check = partial(make_generator_row, noise=noise, **room), partial(check_room, **room)
 
     lookup = pool.feature_lookup
     trainer = GeneratorTrainer(
         model=add_lora(model) if script.lora else model,
         args=arguments,
-        train_dataset=QuestionRows(learned, make_row, seed=arguments.seed),
-        eval_dataset=QuestionRows(validation, make_row, seed=arguments.seed, shuffle=False),
+        train_dataset=QuestionRows(learned, make_row, seed=arguments.seed, check=check),
+        eval_dataset=QuestionRows(validation, make_row, seed=arguments.seed, shuffle=False, check=check),
         data_collator=GeneratorCollator(
             processor, generator=None, root=pool.root, features=lookup, question_features=lookup
         ),

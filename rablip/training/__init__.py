@@ -73,6 +73,7 @@ __all__ = [
     "add_lora",
     "apply_labels",
     "build_features",
+    "check_room",
     "choose_learning_rate",
     "choose_negatives",
     "empty_item",

@@ -13,6 +13,7 @@ from accelerate import PartialState
 
 from ...index.fingerprint import fingerprint_folder
 from ...processing.collators import GeneratorCollator, RerankerCollator, RetrieverCollator
+from ..data.candidates import check_room
 from ..data.distractors import NoiseMix
 from ..data.mining import mine_candidates
 from ..data.pools import TrainingPool
