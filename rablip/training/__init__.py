@@ -41,6 +41,7 @@ from .runs.settings import RunSettings
 from .tiny.stages import StepDataset, run_stage
 from .trainers.generator_trainer import GeneratorTrainer
 from .trainers.pair_trainers import FusionTrainer, RerankerTrainer
+from .trainers.precision import widen_trained
 from .trainers.relevance_metrics import AnswerMetrics, measure_relevance
 from .trainers.retriever_trainer import RetrieverTrainer
 from .trainers.stage_trainer import StageTrainer
@@ -117,4 +118,5 @@ __all__ = [
     "search_questions",
     "split_by_modality",
     "split_pool",
+    "widen_trained",
 ]

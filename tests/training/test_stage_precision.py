@@ -22,8 +22,8 @@ from rablip.training import (
     TrainingPool,
     add_lora,
     make_search_row,
+    widen_trained,
 )
-from rablip.training.trainers.precision import widen_trained
 from tests.processing.tiny_tokenizers import make_processor, make_retriever_processor
 from tests.tiny import make_reranker, make_retriever
 from tests.training.stage_inputs import NO_DROPOUT, arguments, collator, generator_model, generator_rows

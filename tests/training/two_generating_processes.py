@@ -14,8 +14,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from transformers import Seq2SeqTrainingArguments
 
-from rablip.training import AnswerMetrics, GeneratorTrainer, add_lora
-from rablip.training.trainers.precision import widen_trained
+from rablip.training import AnswerMetrics, GeneratorTrainer, add_lora, widen_trained
 from tests.processing.tiny_tokenizers import make_processor
 from tests.training.stage_inputs import collator, generator_model, generator_rows
 from tests.training.tiny_pool import make_pool
