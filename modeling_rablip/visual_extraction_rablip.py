@@ -28,7 +28,9 @@ def project(layer: nn.Module, states: torch.Tensor) -> torch.Tensor:
     Returns:
         `torch.Tensor` of shape `(..., out_features)`.
     """
-    return layer(states.to(layer.weight.dtype))
+    # A quantised weight is of whole numbers, and its layer takes any precision.
+    dtype = layer.weight.dtype
+    return layer(states.to(dtype) if dtype.is_floating_point else states)
 
 
 class RablipQueryTokens(nn.Module):
