@@ -136,7 +136,7 @@ def gather_for_methods(model: torch.nn.Module, *names: str) -> bool:
         return False
     for name in names:
         if name not in vars(model):  # where an earlier call has put it
-            register_fsdp_forward_method(model, name)  # type: ignore[arg-type]
+            register_fsdp_forward_method(model, name)
     return True
 
 
