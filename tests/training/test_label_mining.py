@@ -13,6 +13,7 @@ from rablip.training import (
     MinedLabels,
     TrainingPool,
     apply_labels,
+    find_distractors,
     make_generator_row,
     mine_candidates,
     mine_labels,
@@ -72,7 +73,7 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> MinedLabels:
 
 
 def test_what_turns_wrong_into_right_is_relevant(labels: MinedLabels) -> None:
-    assert labels.relevant == {"one": ("a",), "two": ("d", "e")}
+    assert labels.relevant == labels.needed == {"one": ("a",), "two": ("d", "e")}
     assert set(labels.irrelevant["one"]) == set("bcde") and set(labels.irrelevant["never"]) == set("abcde")
     assert labels.known == {"known"}
 
@@ -111,6 +112,28 @@ def test_a_relevant_item_is_no_distractor(labels: MinedLabels) -> None:
     pool = make_pool()
     pool.distractors = {example.id: {"retrieved": list("abcde")} for example in pool.examples}
     assert apply_labels(pool, labels).distractors == {}
+
+
+def test_items_that_are_as_good_are_no_more_to_show_and_never_wrong() -> None:
+    """Eight items that each give the answer: a row has room for one of them, and none of the others is noise."""
+    pool, retriever, processor = make_trained_on(), make_retriever(), make_retriever_processor(max_images=3)
+    example = next(example for example in pool.examples if example.answerable)
+    good = tuple(pool.item_ids[:8])
+    labels = MinedLabels(relevant={example.id: good}, needed={example.id: good[2:3]}, irrelevant={}, known=frozenset())
+    labelled = apply_labels(dataclasses.replace(pool, examples=[example]), labels)
+    mine_candidates(retriever, processor, labelled, k=30)
+    find_distractors(retriever, processor, labelled, k=30)
+    for seed in range(30):
+        row = make_generator_row(
+            labelled,
+            labelled.examples[0],
+            np.random.default_rng(seed),
+            max_candidates=4,
+            max_pictures=3,
+            noise=NoiseMix(3) if seed % 2 else None,
+        )
+        shown = {item.id: value for item, value in zip(row.candidates, row.relevance, strict=True)}
+        assert set(shown) & set(good) <= {good[2]} and all(shown[item] == 1.0 for item in set(shown) & set(good))
 
 
 def test_labels_take_the_place_of_positives(labels: MinedLabels) -> None:

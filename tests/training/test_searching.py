@@ -72,7 +72,7 @@ def test_labels_come_before_distractors(
     def label(model: Any, processor: Any, pool: TrainingPool, **options: Any) -> Any:
         asked.update(options)
         relevant = {example.id: (pool.mined[example.id, 0][0],) for example in pool.examples if example.answerable}
-        return MinedLabels(relevant=relevant, irrelevant={}, known=frozenset())
+        return MinedLabels(relevant=relevant, needed=relevant, irrelevant={}, known=frozenset())
 
     monkeypatch.setattr(searching, "mine_labels", label)
     start = load_start("generator", tiny_bundle)

@@ -27,11 +27,14 @@ class MinedLabels:
 
     Args:
         relevant: ids that turn a wrong answer into a right one, by question id.
+        needed: those of them that one right answer was written from, by question id: the best single one, else the
+            first pair. The others are as good, so a training row needs not show them.
         irrelevant: ids with which the answer is wrong, by question id.
         known: ids of the questions that are answered right with nothing shown, of which nothing is said.
     """
 
     relevant: Mapping[str, tuple[str, ...]]
+    needed: Mapping[str, tuple[str, ...]]
     irrelevant: Mapping[str, tuple[str, ...]]
     known: frozenset[str]
 
@@ -110,9 +113,11 @@ def mine_labels(
 
     singles = [(example, (item,)) for example in asked for item in candidates[example.id]]
     relevant: dict[str, list[str]] = {example.id: [] for example in asked}
+    needed: dict[str, tuple[str, ...]] = {}
     for (example, (item,)), right in zip(singles, answer.try_all(singles, "one candidate"), strict=True):
         if right:
             relevant[example.id].append(item)
+            needed.setdefault(example.id, (item,))
     pairs = [
         (example, pair)
         for example in asked
@@ -122,8 +127,10 @@ def mine_labels(
     for (example, pair), right in zip(pairs, answer.try_all(pairs, "two candidates"), strict=True):
         if right:
             relevant[example.id] += [item for item in pair if item not in relevant[example.id]]
+            needed.setdefault(example.id, pair)
     return MinedLabels(
         relevant={key: tuple(ids) for key, ids in relevant.items() if ids},
+        needed=needed,
         irrelevant={key: tuple(item for item in ids if item not in relevant[key]) for key, ids in candidates.items()},
         known=frozenset(known),
     )
@@ -137,9 +144,10 @@ def apply_labels(pool: TrainingPool, labels: MinedLabels) -> TrainingPool:
         labels: of `mine_labels`.
 
     Returns:
-        A pool whose answerable questions have the mined positives and negatives, in one search; unanswerable questions
-        stay, since an answer that is not there needs no label. It has no distractors: those found for other positives
-        may be relevant now, so call `find_distractors` on it.
+        A pool whose answerable questions have the mined positives and negatives, in one search for those that are
+        needed (the other relevant ones are neither shown with them nor taken for wrong); unanswerable questions stay,
+        since an answer that is not there needs no label. It has no distractors: those found for other positives may be
+        relevant now, so call `find_distractors` on it.
     """
     examples = []
     for example in pool.examples:
@@ -147,6 +155,8 @@ def apply_labels(pool: TrainingPool, labels: MinedLabels) -> TrainingPool:
         if example.answerable and not relevant:
             continue
         metadata = {name: value for name, value in example.metadata.items() if name != "hops"}
+        if relevant:
+            metadata["hops"] = [list(labels.needed[example.id])]
         examples.append(
             dataclasses.replace(
                 example,

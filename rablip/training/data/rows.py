@@ -143,8 +143,9 @@ class QuestionRows(torch.utils.data.Dataset):
                 f"None of the {len(pool.examples)} questions can be trained on: give questions with `answers` and "
                 "`positive_ids`."
             )
-        for example in self.examples if check is not None else ():
-            check(pool, example)
+        if check is not None:
+            for example in self.examples:
+                check(pool, example)
         # Shared memory, so that workers that outlive an epoch see the next one.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
         self._ordered: tuple[int, list[int]] | None = None

@@ -22,7 +22,7 @@ from .processes import compute_once, on_device
 
 logger = logging.get_logger(__name__)
 
-_KINDS = ("relevant", "irrelevant")
+_KINDS = ("relevant", "needed", "irrelevant")
 
 
 class Searcher(NamedTuple):
