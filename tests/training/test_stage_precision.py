@@ -21,6 +21,7 @@ from rablip.training import (
     RetrieverTrainer,
     TrainingPool,
     add_lora,
+    load_adapter,
     make_search_row,
     widen_trained,
 )
@@ -143,6 +144,16 @@ def test_a_resumed_adapter_is_not_rounded(pool: TrainingPool, tmp_path: Path) ->
     resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{STEPS}"))
     expected = dict(trainer.model.named_parameters())
     for name, value in resumed.model.named_parameters():
+        assert value.dtype == expected[name].dtype and torch.equal(value, expected[name]), name
+
+
+def test_a_loaded_adapter_is_not_rounded(pool: TrainingPool, tmp_path: Path) -> None:
+    trainer = make_trainer("t5", pool, tmp_path, narrow=torch.bfloat16, wide=False, lora=True)
+    trainer.train()
+    trainer.model.save_pretrained(tmp_path / "adapter")
+    base = generator_model(make_processor("t5", max_images=3)).to(torch.bfloat16)
+    expected = dict(trainer.model.named_parameters())
+    for name, value in load_adapter(base, tmp_path / "adapter").named_parameters():
         assert value.dtype == expected[name].dtype and torch.equal(value, expected[name]), name
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from peft import (
     LoraConfig,
     PeftConfig,
@@ -119,8 +120,21 @@ def load_adapter(model: Any, source: str | Path, *, is_trainable: bool = False, 
     if any(faults.values()):
         listed = "; ".join(f"{len(keys)} keys {name}, such as {keys[0]}" for name, keys in faults.items() if keys)
         raise ValueError(f"{source} is no complete adapter of this model: {listed}. Train or download it again.")
+    _widen_as_saved(adapted, expected, weights)
     set_peft_model_state_dict(adapted, weights)
     return adapted if is_trainable else adapted.eval()
+
+
+def _widen_as_saved(model: PeftModel, own: dict[str, torch.Tensor], saved: dict[str, torch.Tensor]) -> None:
+    """Cast to fp32 what is in half precision, as the base is, but was saved in fp32: parts that are trained whole."""
+    narrow = {
+        own[key].data_ptr()
+        for key, value in saved.items()
+        if value.dtype == torch.float32 and own[key].dtype in (torch.bfloat16, torch.float16)
+    }
+    for parameter in model.parameters():
+        if parameter.data_ptr() in narrow:
+            parameter.data = parameter.data.float()
 
 
 def merge_adapter(source: str | Path, **kwargs: Any) -> Any:
