@@ -77,8 +77,8 @@ class KnowledgeEncoder:
 
     def stream(
         self, knowledge_base: KnowledgeBase, *, progress: bool = True
-    ) -> Iterator[tuple[list[str], np.ndarray]]:
-        """Encode a whole knowledge base, yielding ids and embeddings batch by batch (not in its order).
+    ) -> Iterator[tuple[list[KnowledgeItem], np.ndarray]]:
+        """Encode a whole knowledge base, yielding items and embeddings batch by batch (not in its order).
 
         Args:
             knowledge_base: read once, item by item; each picture is opened for its batch only.
@@ -105,11 +105,11 @@ class KnowledgeEncoder:
         finally:
             self.retriever.train(was_training)
 
-    def _flush(self, batch: _Waiting, bar: Any) -> tuple[list[str], np.ndarray]:
-        ids, embeddings = [item.id for item in batch.items], self.encode(batch.items, batch.images)
-        bar.update(len(ids))
+    def _flush(self, batch: _Waiting, bar: Any) -> tuple[list[KnowledgeItem], np.ndarray]:
+        items, embeddings = batch.items, self.encode(batch.items, batch.images)
+        bar.update(len(items))
         batch.clear()
-        return ids, embeddings
+        return items, embeddings
 
     def _encode_batch(self, items: Sequence[KnowledgeItem], images: Sequence[Image | None]) -> np.ndarray:
         inputs = self.processor.process_knowledge(items, images, return_truncated=True)
@@ -157,8 +157,8 @@ def encode_knowledge(
     encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size, device=device)
     rows = {item_id: row for row, item_id in enumerate(knowledge_base.ids)}
     embeddings = _make_room(len(rows), retriever.config)
-    for ids, batch in encoder.stream(knowledge_base, progress=progress):
-        embeddings[[rows[item_id] for item_id in ids]] = batch
+    for items, batch in encoder.stream(knowledge_base, progress=progress):
+        embeddings[[rows[item.id] for item in items]] = batch
     return embeddings
 
 

@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -58,12 +59,15 @@ class KnowledgeBase:
         (1, 'The tower opened in 1889.', [])
     """
 
-    def __init__(self, folder: Path, dataset: Dataset, root: Path | None) -> None:
-        self.folder = folder
-        self.root = root
-        self._dataset = dataset
-        self._ids: list[str] = dataset.data.column("id").to_pylist()
-        self._rows = {item_id: row for row, item_id in enumerate(self._ids)}
+    def __init__(self, parts: Sequence[_Part], ids: Collection[str] | None = None) -> None:
+        self.folder = parts[-1].folder
+        self._parts = list(parts)
+        # Of an id in several parts the last counts.
+        self._places: dict[str, tuple[int, int]] = {}
+        for number, part in enumerate(self._parts):
+            for row, item_id in enumerate(part.dataset.data.column("id").to_pylist()):
+                if ids is None or item_id in ids:
+                    self._places[item_id] = (number, row)
 
     @classmethod
     def write(
@@ -105,64 +109,55 @@ class KnowledgeBase:
             raise FileExistsError(f"{target} exists and is not an empty folder. Give another one, or remove it.")
         found: list[Problem] = [] if problems is None else problems
         base = None if root is None else Path(root).resolve()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
-            rows = _checked_rows(items, base, images, found)
-            num_items = write_table(rows, cache=Path(scratch, "cache"), folder=Path(scratch, "table"))
+
+        def check(num_items: int) -> None:
             if found and (on_error == "raise" or num_items == 0):
                 raise KnowledgeBaseError(_describe(found, num_items), found)
-            stored_root = str(base) if images == "reference" and base is not None else None
-            state = {"format_version": FORMAT_VERSION, "num_items": num_items, "images": images, "root": stored_root}
-            Path(scratch, "table", _STATE_NAME).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-            _sync_files(Path(scratch, "table"))
-            if target.exists():
-                target.rmdir()
-            os.replace(Path(scratch, "table"), target)
+
+        _place_table(_checked_rows(items, base, images, found), target, images=images, root=base, check=check)
         for problem in found:
             logger.warning("Left out: %s", problem)
         return cls.load(target), found
 
     @classmethod
-    def load(cls, folder: str | Path, *, root: str | Path | None = None) -> KnowledgeBase:
+    def load(
+        cls, *folders: str | Path, root: str | Path | None = None, ids: Collection[str] | None = None
+    ) -> KnowledgeBase:
         """Open a knowledge base; no picture is read.
 
         Args:
-            folder: where it was written.
+            folders: where it was written; of several, which belong together, an item's last version counts.
+            ids: the items that are still there; None for all.
             root: where referenced pictures are now; None for where they were.
 
         Raises:
-            FileNotFoundError: when the folder is no knowledge base.
+            FileNotFoundError: when a folder is no knowledge base.
             KnowledgeBaseError: when its files are damaged; names the folder.
         """
-        source = Path(folder)
-        if not (source / _STATE_NAME).is_file():
-            raise FileNotFoundError(
-                f"{source} is not a knowledge base: it has no {_STATE_NAME}. Build one: rablip index build SOURCE "
-                "--model M --out DIR."
-            )
-        try:
-            state = json.loads((source / _STATE_NAME).read_text(encoding="utf-8"))
-            version, num_items, stored_root = state["format_version"], state["num_items"], state["root"]
-            if version != FORMAT_VERSION:
-                raise ValueError(f"it has format version {version!r}, this rablip reads {FORMAT_VERSION}")
-            dataset = open_table(source) if num_items else empty_table()
-            if len(dataset) != num_items:
-                raise ValueError(f"it has {len(dataset)} items, {_STATE_NAME} says {num_items}")
-            place = root if root is not None else stored_root
-            return cls(source, dataset, None if place is None else Path(place))
-        except (ValueError, KeyError, TypeError, OSError) as error:  # Arrow's errors are ValueErrors and OSErrors
-            raise KnowledgeBaseError(f"The knowledge base {source} cannot be read: {error}") from error
+        return cls([_open_part(Path(folder), root) for folder in folders], ids)
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._places)
 
     def __contains__(self, item_id: object) -> bool:
-        return item_id in self._rows
+        return item_id in self._places
 
     @property
     def ids(self) -> list[str]:
         """The ids of all items, in order."""
-        return list(self._ids)
+        return list(self._places)
+
+    @property
+    def root(self) -> Path | None:
+        """What the paths of referenced pictures are relative to; None where pictures are in the table.
+
+        Raises:
+            ValueError: when the parts have different ones.
+        """
+        roots = {part.root for part in self._parts}
+        if len(roots) > 1:
+            raise ValueError(f"The parts of the knowledge base {self.folder} have different picture folders: {roots}.")
+        return roots.pop()
 
     def __getitem__(self, item_id: str) -> KnowledgeItem:
         """Return one item by its id.
@@ -170,13 +165,20 @@ class KnowledgeBase:
         Raises:
             KeyError: when there is none.
         """
-        if item_id not in self._rows:
+        if item_id not in self._places:
             raise KeyError(f"There is no knowledge item {str(item_id)[:80]!r} among the {len(self)} of {self.folder}")
-        return row_to_item(self._dataset[self._rows[item_id]])
+        number, row = self._places[item_id]
+        return row_to_item(self._parts[number].dataset[row])
 
     def __iter__(self) -> Iterator[KnowledgeItem]:
-        for row in self._dataset:
+        for row in self._rows():
             yield row_to_item(row)
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for number, part in enumerate(self._parts):
+            for place, row in enumerate(part.dataset):
+                if self._places.get(row["id"]) == (number, place):
+                    yield row
 
     def open_image(self, item_id: str) -> Image | None:
         """Open the picture of an item, or return None when it has none.
@@ -192,9 +194,30 @@ class KnowledgeBase:
         if item.image is None:
             return None
         try:
-            return load_image(item.image, root=self.root)
+            return load_image(item.image, root=self.root_of(item.id))
         except ImageError as error:
             raise ImageError(f"Knowledge item {item.id!r}: {error}") from error
+
+    def copy(self, folder: str | Path, ids: Collection[str]) -> KnowledgeBase:
+        """Write some of the items into a new folder, as they are: no picture is opened.
+
+        Args:
+            folder: must not exist yet.
+            ids: which items.
+
+        Raises:
+            ValueError: when pictures are referenced in different folders.
+            OSError: when the disk is full or read-only; nothing is left behind.
+        """
+        target = Path(folder).resolve()
+        root = self.root
+        rows = (dict(row) for row in self._rows() if row["id"] in ids)
+        _place_table(rows, target, images="embed" if root is None else "reference", root=root)
+        return KnowledgeBase.load(target)
+
+    def root_of(self, item_id: str) -> Path | None:
+        """What the path of an item's picture is relative to; None where there is no such item, or it has no root."""
+        return self._parts[self._places[item_id][0]].root if item_id in self._places else None
 
     def validate(self) -> list[Problem]:
         """Fully decode every picture again and return those that fail.
@@ -205,13 +228,64 @@ class KnowledgeBase:
             []
         """
         found = []
-        for row in self._dataset:
+        for row in self._rows():
             item = row_to_item(row)
             try:
                 self.open_item_image(item)
             except ImageError as error:
                 found.append(Problem(item.id, _picture_name(row), _cause(error)))
         return found
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One folder of a knowledge base."""
+
+    folder: Path
+    dataset: Dataset
+    root: Path | None
+
+
+def _open_part(source: Path, root: str | Path | None) -> _Part:
+    if not (source / _STATE_NAME).is_file():
+        raise FileNotFoundError(
+            f"{source} is not a knowledge base: it has no {_STATE_NAME}. Build one: rablip index build SOURCE "
+            "--model M --out DIR."
+        )
+    try:
+        state = json.loads((source / _STATE_NAME).read_text(encoding="utf-8"))
+        version, num_items, stored_root = state["format_version"], state["num_items"], state["root"]
+        if version != FORMAT_VERSION:
+            raise ValueError(f"it has format version {version!r}, this rablip reads {FORMAT_VERSION}")
+        dataset = open_table(source) if num_items else empty_table()
+        if len(dataset) != num_items:
+            raise ValueError(f"it has {len(dataset)} items, {_STATE_NAME} says {num_items}")
+        place = root if root is not None else stored_root
+        return _Part(source, dataset, None if place is None else Path(place))
+    except (ValueError, KeyError, TypeError, OSError) as error:  # Arrow's errors are ValueErrors and OSErrors
+        raise KnowledgeBaseError(f"The knowledge base {source} cannot be read: {error}") from error
+
+
+def _place_table(
+    rows: Iterator[dict[str, Any]],
+    target: Path,
+    *,
+    images: str,
+    root: Path | None,
+    check: Callable[[int], None] = lambda num_items: None,
+) -> None:
+    """Write rows as a knowledge base that appears in its place as a whole, after a check of their number."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+        num_items = write_table(rows, cache=Path(scratch, "cache"), folder=Path(scratch, "table"))
+        check(num_items)
+        stored_root = str(root) if images == "reference" and root is not None else None
+        state = {"format_version": FORMAT_VERSION, "num_items": num_items, "images": images, "root": stored_root}
+        Path(scratch, "table", _STATE_NAME).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        _sync_files(Path(scratch, "table"))
+        if target.exists():
+            target.rmdir()
+        os.replace(Path(scratch, "table"), target)
 
 
 def _checked_rows(
@@ -245,7 +319,7 @@ def _checked_rows(
             raise KnowledgeBaseError(f"The metadata of {item.id!r} cannot be stored as JSON: {error}") from error
 
 
-def _picture_name(row: dict[str, Any]) -> str:
+def _picture_name(row: Mapping[str, Any]) -> str:
     return row["image_path"] or f"<{len(row['image_bytes'] or b'')} bytes of picture data>"
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .index.fingerprint import fingerprint_folder
+from .processing.knowledge_rablip import KnowledgeItem
 from .snapshots import fetch_model
 
 if TYPE_CHECKING:
     from .modeling_rablip import RablipRetriever
     from .processing.processing_rablip_retriever import RablipRetrieverProcessor
 
-__all__ = ["RetrieverSource", "find_retriever", "fingerprint_model", "load_retriever"]
+__all__ = ["RetrieverSource", "find_retriever", "fingerprint_model", "fingerprint_prompts", "load_retriever"]
 
 _SUBFOLDER = "retriever"
 _MODEL_TYPE = "rablip_retriever"
@@ -126,3 +129,26 @@ def fingerprint_model(model: str | Path | RetrieverSource | Any, processor: Any 
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
         return fingerprint_folder(folder)
+
+
+def fingerprint_prompts(processor: RablipRetrieverProcessor) -> str:
+    """Return the sha256 of the ids that a processor makes of sample items and questions.
+
+    The files of a processor say what it is, not how the code of this version words an item: an index built with
+    another wording would be searched without a word of warning.
+
+    Args:
+        processor: a retriever's processor.
+    """
+    texts = (None, "Built in 1889.", "A tower of iron, 330 m high; see [1].")
+    items = [
+        KnowledgeItem(id=f"{number}", text=text, title=title, caption=caption)
+        for number, (text, title, caption) in enumerate(product(texts, (None, "Tower"), (None, "The tower by night")))
+        if text or title or caption
+    ]
+    digest = hashlib.sha256()
+    for inputs in (processor.process_knowledge(items), processor.process_questions(["Who built the tower?", "Où?"])):
+        for name in sorted(inputs):
+            digest.update(f"{name} {tuple(inputs[name].shape)}".encode())
+            digest.update(inputs[name].cpu().numpy().tobytes())
+    return digest.hexdigest()

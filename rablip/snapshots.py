@@ -10,7 +10,7 @@ __all__ = ["Snapshot", "fetch_index", "fetch_model", "is_hub_name"]
 
 # Never code, never pickles.
 _MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-_INDEX_FILES = ("manifest.json", "vectors-*.faiss", "ids-*.json", "items-*/*")
+_INDEX_FILES = ("manifest.json", "segment-*/*", "deleted-*", "items-*/*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 

@@ -123,7 +123,7 @@ class ItemPictures:
         base = self._knowledge_base
         if base is None or item.id not in base or base[item.id].image != item.image:
             return None
-        return base.root
+        return base.root_of(item.id)
 
 
 def without_picture(item: KnowledgeItem) -> KnowledgeItem | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from . import index_editing as index_editing  # its commands join index_app
 from .answering import answer, search
 from .conversion import convert_app
 from .environment import env

@@ -10,6 +10,7 @@ from typing import Any
 from ..answering.loading import find_parts
 from ..index.fingerprint import CONFIG_FILES
 from ..index.knowledge_index import KnowledgeIndex
+from ..index.locking import LOCK_NAME
 from ..index.manifest import MANIFEST_NAME
 
 __all__ = ["ADAPTER_NAME", "CARD_NAME", "FolderContents", "read_contents"]
@@ -128,18 +129,20 @@ def _reason_to_stay(root: Path, name: Path, homes: list[Path]) -> str | None:
 
 def _sort_index(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
     manifest = KnowledgeIndex.load(root).manifest
-    if manifest.items_folder is None:
+    if not manifest.items_folders:
         raise ValueError(
             f"The index {root} has its knowledge items elsewhere, so whoever loads it would find ids without items. "
             "Build it with build_index, which keeps them together."
         )
-    state: dict[str, Any] = json.loads((root / manifest.items_folder / "knowledge_base.json").read_text("utf-8"))
-    if state.get("images") == "reference":
-        raise ValueError(
-            f"The index {root} keeps paths of pictures on this machine ({state.get('root')}), which nobody else has. "
-            'Build it with images="embed".'
-        )
+    for name in manifest.items_folders:
+        state: dict[str, Any] = json.loads((root / name / "knowledge_base.json").read_text("utf-8"))
+        if state.get("images") == "reference":
+            raise ValueError(
+                f"The index {root} keeps paths of pictures on this machine ({state.get('root')}), which nobody else "
+                'has. Build it with images="embed".'
+            )
     named = {MANIFEST_NAME, *manifest.files}
     paths = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
-    left_out = {name: "not named by the manifest" for name in paths if name not in named and name != CARD_NAME}
+    kept_here = {CARD_NAME, LOCK_NAME}
+    left_out = {name: "not named by the manifest" for name in paths if name not in named | kept_here}
     return {name: path for name, path in paths.items() if name in named}, left_out

@@ -6,26 +6,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .errors import IndexCorruptError, IndexMismatchError
+    from .building import IndexBuilder
+    from .checksums import FileRecord
+    from .errors import IndexCorruptError, IndexLockedError, IndexMismatchError
     from .fingerprint import fingerprint_folder
     from .knowledge_index import KnowledgeIndex, SearchHit
-    from .manifest import FileRecord, IndexManifest
+    from .manifest import IndexManifest
+    from .search_kinds import SearchSettings
 
 __all__ = [
     "FileRecord",
+    "IndexBuilder",
     "IndexCorruptError",
+    "IndexLockedError",
     "IndexManifest",
     "IndexMismatchError",
     "KnowledgeIndex",
     "SearchHit",
+    "SearchSettings",
     "fingerprint_folder",
 ]
 
 _HOME = {
-    "FileRecord": "manifest",
+    "FileRecord": "checksums",
+    "IndexBuilder": "building",
     "IndexCorruptError": "errors",
     "IndexManifest": "manifest",
+    "IndexLockedError": "errors",
     "IndexMismatchError": "errors",
+    "SearchSettings": "search_kinds",
     "KnowledgeIndex": "knowledge_index",
     "SearchHit": "knowledge_index",
     "fingerprint_folder": "fingerprint",

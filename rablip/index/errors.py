@@ -1,8 +1,8 @@
-"""The two ways in which an index must not be used: it belongs to another model, or its files are damaged."""
+"""Why an index cannot be used or changed: it belongs to another model, is damaged, or is being changed."""
 
 from __future__ import annotations
 
-__all__ = ["IndexCorruptError", "IndexMismatchError"]
+__all__ = ["IndexCorruptError", "IndexLockedError", "IndexMismatchError"]
 
 
 class IndexMismatchError(ValueError):
@@ -11,3 +11,7 @@ class IndexMismatchError(ValueError):
 
 class IndexCorruptError(ValueError):
     """A file of the index is missing, truncated or altered; the message names it and what was expected."""
+
+
+class IndexLockedError(RuntimeError):
+    """Another process is changing the index, or has changed it since it was loaded; nothing was written."""

@@ -1,32 +1,12 @@
-"""Writing files so that a crash leaves the old or the new one, and hashing them."""
+"""Writing files so that a crash leaves the old or the new one."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["hash_file", "sync_folder", "write_atomically"]
-
-_BLOCK = 1 << 20
-
-
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file, read in blocks, as 64 hex digits.
-
-    Example:
-        >>> import tempfile
-        >>> file = Path(tempfile.mkdtemp(), "empty")
-        >>> _ = file.write_bytes(b"")
-        >>> hash_file(file)[:8]
-        'e3b0c442'
-    """
-    digest = hashlib.sha256()
-    with open(path, "rb") as handle:
-        while block := handle.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+__all__ = ["sync_folder", "write_atomically"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

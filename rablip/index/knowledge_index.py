@@ -1,29 +1,36 @@
-"""The dense index: ids and embeddings of knowledge items, exact search by inner product, saved so that it is verified.
+"""The dense index: ids, embeddings and columns of knowledge items, searched by inner product, verified when read.
 
-It knows vectors and ids, nothing of models, pictures or texts.
+It knows vectors and ids, nothing of models, pictures or texts. It is made of segments (segments.py): a stored one
+never changes; what is added becomes a new one, and what is deleted is marked in a mask, so that every change is one
+rename.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-from .. import __version__
-from .errors import IndexCorruptError
-from .manifest import FileRecord, IndexManifest
-from .storage import check_ids, import_faiss, read_ids, read_vectors, write_ids, write_vectors
+from .columns import Filter, check_filter, make_schema, make_table
+from .embedding_checks import check_counts, check_matrix, check_vectors, flatten_vectors
+from .exact_search import merge_results
+from .identifiers import check_ids
+from .manifest import IndexManifest
+from .parts import IndexPart, count_up, find_rows
+from .segments import MemorySegment
 
-__all__ = ["KnowledgeIndex", "SearchHit"]
+__all__ = ["DuplicatePolicy", "KnowledgeIndex", "SearchHit"]
 
 DuplicatePolicy = Literal["fail", "skip", "overwrite"]
 
 _POLICIES = ("fail", "skip", "overwrite")
-_LENGTH_TOLERANCE = 1e-2  # what bf16 does to a vector of length 1
+_ITEMS_AT_ONCE = 1 << 14
+# Numbers of hits that two parts of an index can never share.
+_PART_SHIFT = 40
 
 
 class SearchHit(NamedTuple):
@@ -34,11 +41,11 @@ class SearchHit(NamedTuple):
 
 
 class KnowledgeIndex:
-    """Ids and embeddings of knowledge items, searched exactly by inner product.
+    """Ids and embeddings of knowledge items, searched by inner product.
 
-    Made by `create` or `load`, not by the constructor. Ids are texts; FAISS's own whole-number ids are never shown
-    and never used twice, so that a deleted item cannot come back as another one. An item may have several vectors
-    (`manifest.max_vectors`): its score is the largest of theirs.
+    Made by `create` or `load`, not by the constructor. Ids are texts. An item may have several vectors
+    (`manifest.max_vectors`): its score is the largest of theirs. Changes are made in memory; `save` writes what is new
+    of them, and the index on disk is the old or the new one at any moment.
 
     Args:
         manifest: which model made the embeddings, and their form.
@@ -52,24 +59,22 @@ class KnowledgeIndex:
         [[('blue', 0.8), ('red', 0.0)]]
     """
 
-    def __init__(self, manifest: IndexManifest, vectors: Any, internal_ids: dict[str, range], next_id: int) -> None:
+    def __init__(self, manifest: IndexManifest, parts: Sequence[IndexPart] = (), folder: Path | None = None) -> None:
         self._manifest = manifest
-        self._vectors = vectors
-        self._internal_ids = internal_ids
-        self._ids = {number: item_id for item_id, numbers in internal_ids.items() for number in numbers}
-        self._next_id = next_id
+        self._schema = make_schema(manifest.columns)
+        self._parts = list(parts)
+        self._folder = folder
 
     @classmethod
     def create(cls, manifest: IndexManifest) -> KnowledgeIndex:
         """Return an empty index for the embeddings that `manifest` describes."""
-        faiss = import_faiss()
-        return cls(manifest, faiss.IndexIDMap2(faiss.IndexFlatIP(manifest.embedding_dim)), {}, 0)
+        return cls(dataclasses.replace(manifest, segments=(), files={}, num_items=0))
 
     def __len__(self) -> int:
-        return len(self._internal_ids)
+        return sum(part.num_items for part in self._parts)
 
     def __contains__(self, item_id: object) -> bool:
-        return item_id in self._internal_ids
+        return isinstance(item_id, str) and bool(find_rows(self._parts, [item_id])[1][0] >= 0)
 
     @property
     def manifest(self) -> IndexManifest:
@@ -84,15 +89,30 @@ class KnowledgeIndex:
     @property
     def ids(self) -> list[str]:
         """The ids of all items, in the order in which they were added."""
-        return list(self._internal_ids)
+        return [name for names in self.iterate_ids() for name in names]
 
-    def add(self, ids: Sequence[str], embeddings: Any, *, on_duplicate: DuplicatePolicy = "fail") -> int:
+    def iterate_ids(self) -> Iterator[list[str]]:
+        """The ids of all items in batches, in the order in which they were added."""
+        for part in self._parts:
+            rows = part.live_rows()
+            for start in range(0, len(rows), _ITEMS_AT_ONCE):
+                yield part.segment.ids.take(rows[start : start + _ITEMS_AT_ONCE])
+
+    def add(
+        self,
+        ids: Sequence[str],
+        embeddings: Any,
+        *,
+        columns: Mapping[str, Sequence[Any]] | None = None,
+        on_duplicate: DuplicatePolicy = "fail",
+    ) -> int:
         """Add items; everything is checked before anything is changed.
 
         Args:
             ids: one text per item.
             embeddings: (num_items, embedding_dim), an array or a tensor; or, for several vectors an item,
                 (num_items, num_vectors, embedding_dim), where a vector of zeros is none.
+            columns: values to filter by, one per item, by the names of `manifest.columns`; None is no value.
             on_duplicate: for an id that is in the index or twice in `ids`: "fail" raises, "skip" keeps the first,
                 "overwrite" keeps the last.
 
@@ -101,23 +121,25 @@ class KnowledgeIndex:
 
         Raises:
             ValueError: when counts or the dimension differ, an embedding is NaN, infinite or zero or has not length 1
-                (in a normalized index), an item has no vector or more than `manifest.max_vectors`, an id is blank, or
-                an id is there already and the policy is "fail".
-            TypeError: when an id is no text.
+                (in a normalized index), an item has no vector or more than `manifest.max_vectors`, an id is blank, a
+                column is unknown, or an id is there already and the policy is "fail".
+            TypeError: when an id is no text, or a value does not fit its column.
         """
         if on_duplicate not in _POLICIES:
             raise ValueError(f"on_duplicate must be one of {', '.join(_POLICIES)}, got {on_duplicate!r}.")
         names = check_ids(ids)
-        matrix, counts = self._flatten_vectors(embeddings)
+        matrix, counts = flatten_vectors(embeddings, self._manifest)
         if len(names) != len(counts):
             raise ValueError(f"There are {len(names)} ids but {len(counts)} embeddings. Give one embedding per id.")
         of_names = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
-        self._check_vectors(matrix, [f"item {name!r}" for name in of_names])
-        self._check_counts(names, counts)
+        check_vectors(matrix, [f"item {name!r}" for name in of_names], self._manifest)
+        check_counts(names, counts, self._manifest)
+        table = make_table(self._schema, columns, len(names))
+        of_parts, places = find_rows(self._parts, names)
         rows: dict[str, int] = {}
         repeated = []
         for row, name in enumerate(names):
-            if name in rows or name in self._internal_ids:
+            if name in rows or places[row] >= 0:
                 repeated.append(name)
                 if on_duplicate != "overwrite":
                     continue
@@ -130,18 +152,18 @@ class KnowledgeIndex:
             )
         if not rows:
             return 0
-        self.delete([name for name in rows if name in self._internal_ids])
+        kept = np.fromiter(rows.values(), dtype=np.int64)
+        self._delete(of_parts[kept], places[kept])
         ends = np.cumsum(counts)
-        kept: list[int] = []
-        for name, row in rows.items():
-            numbers = range(self._next_id, self._next_id + counts[row])
-            kept += range(int(ends[row]) - counts[row], int(ends[row]))
-            self._internal_ids[name] = numbers
-            self._ids.update(dict.fromkeys(numbers, name))
-            self._next_id = numbers.stop
-        internal = np.arange(self._next_id - len(kept), self._next_id, dtype=np.int64)
-        self._vectors.add_with_ids(np.ascontiguousarray(matrix[kept]), internal)
+        chosen = [vector for row in kept for vector in range(int(ends[row]) - counts[row], int(ends[row]))]
+        self._append(list(rows), matrix[chosen], [counts[row] for row in kept], table.take(kept))
         return len(rows)
+
+    def upsert(
+        self, ids: Sequence[str], embeddings: Any, *, columns: Mapping[str, Sequence[Any]] | None = None
+    ) -> int:
+        """Add items, in the place of those that have the same ids: `add(..., on_duplicate="overwrite")`."""
+        return self.add(ids, embeddings, columns=columns, on_duplicate="overwrite")
 
     def delete(self, ids: Sequence[str], *, strict: bool = False) -> list[str]:
         """Remove items and return the ids that were not there.
@@ -151,45 +173,45 @@ class KnowledgeIndex:
             TypeError: when an id is no text.
         """
         names = list(dict.fromkeys(check_ids(ids)))
-        unknown = [name for name in names if name not in self._internal_ids]
+        of_parts, rows = find_rows(self._parts, names)
+        unknown = [name for name, row in zip(names, rows, strict=True) if row < 0]
         if unknown and strict:
             raise KeyError(f"{len(unknown)} ids are not in the index, the first are {unknown[:5]}")
-        gone = [name for name in names if name in self._internal_ids]
-        if gone:
-            internal = [number for name in gone for number in self._internal_ids.pop(name)]
-            self._vectors.remove_ids(np.array(internal, dtype=np.int64))
-            for number in internal:
-                del self._ids[number]
+        self._delete(of_parts, rows)
         return unknown
 
-    def search(self, embeddings: Any, k: int) -> list[list[SearchHit]]:
+    def search(self, embeddings: Any, k: int, *, where: Filter | None = None) -> list[list[SearchHit]]:
         """Return the `k` nearest items of each question, best first.
 
         Args:
             embeddings: (num_questions, embedding_dim), an array or a tensor.
-            k: at most so many hits per question; a smaller index gives shorter lists, an empty one empty lists.
+            k: at most so many hits per question; fewer items give shorter lists, none empty ones.
+            where: which items count, by their columns: {"modality": "text", "year": [1889, 1890]}, or an expression
+                such as `pyarrow.compute.field("year") > 1990`. Items are left out before the search: as many as match
+                are found.
 
         Raises:
-            ValueError: when k is below 1, the dimension differs, or an embedding is NaN, infinite or zero or has not
-                length 1 (in a normalized index).
+            ValueError: when k is below 1, the dimension differs, an embedding is NaN, infinite or zero or has not
+                length 1 (in a normalized index), or the filter names an unknown column.
+            IndexCorruptError: when a block of a file that is read for the first time was altered.
         """
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"k must be a whole number of at least 1, got {k!r}.")
-        matrix = self._check_matrix(embeddings)
-        self._check_vectors(matrix, [f"question {row}" for row in range(len(matrix))])
+        matrix = check_matrix(embeddings, self._manifest)
+        check_vectors(matrix, None, self._manifest)
+        expression = None if where is None else check_filter(where, self._schema)
         if not len(self) or not len(matrix):
             return [[] for _ in matrix]
         # Each item before the k-th may fill max_vectors places.
         places = (min(int(k), len(self)) - 1) * self._manifest.max_vectors + 1
-        scores, internal = self._vectors.search(matrix, min(places, len(self._ids)))
-        found = []
-        for row, numbers in zip(scores.tolist(), internal.tolist(), strict=True):
-            best: dict[str, float] = {}
-            for score, number in zip(row, numbers, strict=True):
-                if number >= 0 and len(best) < k:
-                    best.setdefault(self._ids[number], score)
-            found.append([SearchHit(name, score) for name, score in best.items()])
-        return found
+        results = []
+        for number, part in enumerate(self._parts):
+            found = part.search(matrix, places, expression)
+            if found is not None:
+                results.append((found[0], np.where(found[1] < 0, -1, found[1] + (number << _PART_SHIFT))))
+        if not results:
+            return [[] for _ in matrix]
+        return self._name_hits(*merge_results(results, places), int(k))
 
     def get(self, ids: Sequence[str]) -> np.ndarray:
         """Return the stored embeddings of items, in the order of `ids`.
@@ -202,150 +224,103 @@ class KnowledgeIndex:
             KeyError: when an id is not in the index.
         """
         names = check_ids(ids)
-        unknown = [name for name in names if name not in self._internal_ids]
+        of_parts, rows = find_rows(self._parts, names)
+        unknown = [name for name, row in zip(names, rows, strict=True) if row < 0]
         if unknown:
             raise KeyError(f"{len(unknown)} ids are not in the index, the first are {unknown[:5]}")
         most = self._manifest.max_vectors
         embeddings = np.zeros((len(names), most, self.embedding_dim), dtype=np.float32)
-        for row, name in enumerate(names):
-            for place, number in enumerate(self._internal_ids[name]):
-                embeddings[row, place] = self._vectors.reconstruct(number)
+        for number, part in enumerate(self._parts):
+            asked = np.flatnonzero(of_parts == number)
+            vectors, counts = part.gather(rows[asked])
+            embeddings[np.repeat(asked, counts), count_up(counts)] = vectors
         return embeddings if most > 1 else embeddings[:, 0]
 
-    def save(self, folder: str | Path, *, items_folder: str | None = None) -> IndexManifest:
+    def save(self, folder: str | Path, *, items_folders: Sequence[str] | None = None) -> IndexManifest:
         """Save into a folder, so that a crash at any point leaves the old index or the new one.
 
-        Vectors and ids get file names of their own content; the manifest that names them is renamed into place last,
-        and files that no manifest names any more are then removed.
+        Into the folder that it was loaded from or saved to only what changed is written. An index of another origin
+        that is there is replaced.
 
         Args:
             folder: made where it does not exist.
-            items_folder: the knowledge base inside `folder`; its files enter the manifest. None keeps the one of the
-                manifest where it lies in `folder`.
+            items_folders: the parts of the knowledge base inside `folder`; their files enter the manifest. None keeps
+                those of the manifest that lie in `folder`.
 
         Returns:
             The manifest as saved.
 
         Raises:
+            IndexLockedError: when another process is changing the index, or has changed it since it was loaded.
             OSError: when the disk is full or the folder read-only; says how many bytes are needed.
         """
-        target = Path(folder)
-        num_bytes = len(self._ids) * (4 * self.embedding_dim + 8)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            vectors = write_vectors(target, self._vectors)
-            ids = write_ids(target, self._internal_ids, self._next_id)
-            files = {path.name: FileRecord.of(path) for path in (vectors, ids)}
-            items, records = self._item_records(target, items_folder)
-            manifest = dataclasses.replace(
-                self.manifest,
-                files={**files, **records},
-                items_folder=items,
-                rablip_version=__version__,
-                created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            )
-            manifest.save(target)
-        except (OSError, RuntimeError) as error:  # FAISS reports a failed write as a RuntimeError
-            _remove_unnamed(target)
-            raise OSError(
-                f"The index could not be saved in {target}; it needs about {num_bytes} bytes there, and an index that "
-                f"was there before is as it was: {error}"
-            ) from error
-        self._manifest = manifest
-        _remove_unnamed(target)
-        return manifest
+        from .commits import commit
+
+        self._manifest, self._parts = commit(self, Path(folder), items_folders)
+        self._folder = Path(folder).resolve()
+        return self._manifest
 
     @classmethod
-    def load(cls, folder: str | Path, *, expected: Mapping[str, Any] | None = None) -> KnowledgeIndex:
-        """Load an index; size and hash of every file are checked before FAISS reads a byte.
+    def load(
+        cls, folder: str | Path, *, expected: Mapping[str, Any] | None = None, verify: bool | None = None
+    ) -> KnowledgeIndex:
+        """Load an index; vectors and ids are mapped into memory, and nothing is computed from what is not verified.
 
         Args:
             folder: where it was saved.
             expected: manifest fields that must have these values, for example
                 {"model_fingerprint": "ab12", "embedding_dim": 64}.
+            verify: True checks every byte of every file now; False checks each block when it is first read; None
+                checks all of an index of up to 1 GiB.
 
         Raises:
             FileNotFoundError: when the folder is no index, or its build did not end.
             IndexMismatchError: when a field differs from `expected`; lists both values.
             IndexCorruptError: when a file is missing, truncated or altered; names it.
         """
-        source = Path(folder)
-        manifest = IndexManifest.load(source)
-        manifest.check(expected or {})
-        manifest.verify_files(source)
-        vectors = read_vectors(source, manifest)
-        internal_ids, next_id = read_ids(source, manifest)
-        stored = import_faiss().vector_to_array(vectors.id_map).tolist()
-        known = sorted(number for numbers in internal_ids.values() for number in numbers)
-        if len(internal_ids) != manifest.num_items or sorted(stored) != known:
-            raise IndexCorruptError(
-                f"{source}: the manifest says {manifest.num_items} items, there are {len(internal_ids)} ids with "
-                f"{len(known)} vectors and {len(stored)} vectors, or they are different ones. Build the index again."
-            )
-        return cls(manifest, vectors, internal_ids, next_id)
+        from .commits import open_parts
 
-    def _item_records(self, target: Path, items_folder: str | None) -> tuple[str | None, dict[str, FileRecord]]:
-        if items_folder is not None:
-            paths = sorted(path for path in (target / items_folder).rglob("*") if path.is_file())
-            return items_folder, {path.relative_to(target).as_posix(): FileRecord.of(path) for path in paths}
-        kept = self._manifest.items_folder
-        if kept is None or not (target / kept).is_dir():
-            return None, {}
-        # The hashes made when the items were written stay: measuring again would declare a damaged file whole.
-        return kept, {name: entry for name, entry in self._manifest.files.items() if name.startswith(f"{kept}/")}
+        manifest, parts = open_parts(Path(folder), expected=expected, verify=verify)
+        return cls(manifest, parts, Path(folder).resolve())
 
-    def _flatten_vectors(self, embeddings: Any) -> tuple[np.ndarray, list[int]]:
-        """All vectors of all items, one a row, and how many each item has."""
-        array = _as_array(embeddings)
-        if array.ndim != 3:
-            return self._check_matrix(array), [1] * len(array)
-        present = (array != 0).any(axis=2)
-        return self._check_matrix(array[present]), present.sum(axis=1).tolist()
+    @property
+    def parts(self) -> Sequence[IndexPart]:
+        """The segments of the index, with what of them is deleted."""
+        return tuple(self._parts)
 
-    def _check_counts(self, names: Sequence[str], counts: Sequence[int]) -> None:
-        most = self._manifest.max_vectors
-        for name, count in zip(names, counts, strict=True):
-            if not 1 <= count <= most:
-                raise ValueError(f"Item {name!r} has {count} vectors; this index takes 1 to {most} of each item.")
+    @property
+    def folder(self) -> Path | None:
+        """Where it was loaded from or saved to last; None for an index in memory."""
+        return self._folder
 
-    def _check_matrix(self, embeddings: Any) -> np.ndarray:
-        matrix = _as_array(embeddings)
-        if matrix.ndim != 2 or matrix.shape[1] != self.embedding_dim:
-            raise ValueError(
-                f"embeddings must have the shape (rows, {self.embedding_dim}) of this index (built by "
-                f"{self._manifest.model_id}), got {np.shape(embeddings)}."
-            )
-        return matrix
+    def _append(self, names: list[str], vectors: np.ndarray, counts: list[int], columns: pa.Table) -> None:
+        segment = self._parts[-1].segment if self._parts else None
+        if not isinstance(segment, MemorySegment):
+            segment = MemorySegment(self.embedding_dim, self._schema)
+            self._parts.append(IndexPart(segment))
+        segment.append(names, vectors, counts, columns)
+        self._parts[-1].grow()
 
-    def _check_vectors(self, matrix: np.ndarray, names: Sequence[str]) -> None:
-        lengths = np.linalg.norm(matrix.astype(np.float64), axis=1)
-        broken = ~np.isfinite(lengths) | (lengths == 0)
-        if broken.any():
-            rows = np.flatnonzero(broken)
-            raise ValueError(
-                f"{len(rows)} embeddings are NaN, infinite or zero: {', '.join(names[row] for row in rows[:5])}. The "
-                "model's weights or inputs are broken; nothing was added or searched."
-            )
-        if self._manifest.normalized and (np.abs(lengths - 1) > _LENGTH_TOLERANCE).any():
-            row = int(np.argmax(np.abs(lengths - 1)))
-            raise ValueError(
-                f"This index holds embeddings of length 1, but {names[row]} has length {lengths[row]:.4g}. Divide "
-                "each embedding by its length."
-            )
+    def _delete(self, of_parts: np.ndarray, rows: np.ndarray) -> None:
+        for number, part in enumerate(self._parts):
+            gone = rows[(of_parts == number) & (rows >= 0)]
+            if len(gone):
+                part.delete(gone)
 
-
-def _as_array(embeddings: Any) -> np.ndarray:
-    if hasattr(embeddings, "detach"):  # a tensor, possibly on a device or in bf16, which numpy does not know
-        embeddings = embeddings.detach().float().cpu().numpy()
-    return np.ascontiguousarray(embeddings, dtype=np.float32)
-
-
-def _remove_unnamed(folder: Path) -> None:
-    """Remove vectors and ids that the manifest in place does not name: of an older save, or of one that failed."""
-    try:
-        named = set(IndexManifest.load(folder).files)
-    except (OSError, ValueError):
-        return
-    for path in (*folder.glob("vectors-*.faiss"), *folder.glob("ids-*.json")):
-        if path.name not in named:
-            path.unlink(missing_ok=True)
+    def _name_hits(self, scores: np.ndarray, numbers: np.ndarray, k: int) -> list[list[SearchHit]]:
+        names = np.empty(numbers.shape, dtype=object)
+        for number, part in enumerate(self._parts):
+            places = np.nonzero((numbers >= 0) & (numbers >> _PART_SHIFT == number))
+            if len(places[0]):
+                names[places] = part.segment.ids.take(numbers[places] & ((1 << _PART_SHIFT) - 1))
+        rows = zip(names.tolist(), scores.tolist(), strict=True)
+        if self._manifest.max_vectors == 1:
+            return [[SearchHit(*hit) for hit in zip(*row, strict=True) if hit[0] is not None] for row in rows]
+        found = []
+        for row in rows:
+            best: dict[str, float] = {}
+            for name, score in zip(*row, strict=True):
+                if name is not None and len(best) < k:
+                    best.setdefault(name, score)
+            found.append([SearchHit(name, score) for name, score in best.items()])
+        return found

@@ -5,36 +5,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .checksums import FileRecord
+from .columns import make_schema
 from .errors import IndexCorruptError, IndexMismatchError
-from .files import hash_file, write_atomically
+from .files import write_atomically
+from .search_kinds import SearchSettings
+from .segments import SegmentRecord
+from .verified_file import check_name
 
-__all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "FileRecord", "IndexManifest"]
+__all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "IndexManifest"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST_NAME = "manifest.json"
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """What a file must be: its size in bytes and its sha256.
-
-    Example:
-        >>> FileRecord(num_bytes=0, sha256="e3b0").num_bytes
-        0
-    """
-
-    num_bytes: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path) -> FileRecord:
-        """Measure a file."""
-        return cls(num_bytes=path.stat().st_size, sha256=hash_file(path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +36,22 @@ class IndexManifest:
         rablip_version: the version that built the index.
         model_revision: commit of the Hub repository; None for a local folder.
         model_subfolder: the retriever's place in a bundle; None when `model_id` is the retriever itself.
+        prompt_fingerprint: sha256 of the ids that the processor makes of sample items and questions, so that another
+            version's wording of them is noticed; None where it is not known.
         metric: how a score is made of two embeddings.
         normalized: whether embeddings have length 1.
         dtype: of the stored vectors.
-        kind: how the vectors are searched; "exact" is the only one of this format version.
+        search: how they are searched; each segment has its own, resolved by its size.
+        columns: column -> type ("string", "int64", "float64", "bool") of what searches can be filtered by.
         num_items: how many items there are.
         max_vectors: how many vectors an item may have; its score is the largest of theirs.
-        items_folder: the knowledge base, relative to the index folder; None when it is kept elsewhere.
+        segments: the parts of the index, in the order in which they were added.
+        items_folders: the parts of the knowledge base, relative to the index folder, of an item in several of which
+            the last counts; empty when it is kept elsewhere.
         files: every file of the index, relative to its folder, with size and hash.
-        created: when it was saved, in UTC.
+        index_id: stays the same through all changes of an index.
+        generation: counts its changes.
+        created: when it was last changed, in UTC.
         format_version: of this file and the ones it names.
 
     Raises:
@@ -74,28 +69,36 @@ class IndexManifest:
     rablip_version: str = ""
     model_revision: str | None = None
     model_subfolder: str | None = None
+    prompt_fingerprint: str | None = None
     metric: str = "inner_product"
     normalized: bool = True
     dtype: str = "float32"
-    kind: str = "exact"
+    search: SearchSettings = SearchSettings()
+    columns: Mapping[str, str] = field(default_factory=dict)
     num_items: int = 0
     max_vectors: int = 1
-    items_folder: str | None = None
+    segments: tuple[SegmentRecord, ...] = ()
+    items_folders: tuple[str, ...] = ()
     files: Mapping[str, FileRecord] = field(default_factory=dict)
+    index_id: str = field(default_factory=lambda: IndexManifest.new_id())
+    generation: int = 0
     created: str = ""
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        if isinstance(self.embedding_dim, bool) or not isinstance(self.embedding_dim, int) or self.embedding_dim < 1:
-            raise ValueError(f"embedding_dim must be a whole number of at least 1, got {self.embedding_dim!r}.")
-        if isinstance(self.max_vectors, bool) or not isinstance(self.max_vectors, int) or self.max_vectors < 1:
-            raise ValueError(f"max_vectors must be a whole number of at least 1, got {self.max_vectors!r}.")
-        if isinstance(self.num_items, bool) or not isinstance(self.num_items, int) or self.num_items < 0:
-            raise ValueError(f"num_items must be a whole number of at least 0, got {self.num_items!r}.")
-        supported = {"metric": "inner_product", "dtype": "float32", "kind": "exact"}
-        for name, value in supported.items():
+        for name, least in (("embedding_dim", 1), ("max_vectors", 1), ("num_items", 0), ("generation", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+        for name, value in {"metric": "inner_product", "dtype": "float32"}.items():
             if getattr(self, name) != value:
                 raise ValueError(f"{name} must be {value!r}, got {getattr(self, name)!r}.")
+        make_schema(self.columns)
+
+    @staticmethod
+    def new_id() -> str:
+        """An id that no other index has."""
+        return secrets.token_hex(16)
 
     def to_json(self) -> str:
         """Return the manifest as JSON text that holds the hash of its own content."""
@@ -125,8 +128,14 @@ class IndexManifest:
         if not unaltered or _checksum(content) != checksum:
             raise IndexCorruptError("the manifest's content does not match its checksum: it was altered")
         try:
-            files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
-            return cls(**content, files=files)
+            content["files"] = {name: FileRecord(**record) for name, record in content["files"].items()}
+            content["search"] = SearchSettings(**content["search"])
+            content["segments"] = tuple(
+                SegmentRecord(**{**record, "search": SearchSettings(**record["search"])})
+                for record in content["segments"]
+            )
+            content["items_folders"] = tuple(content["items_folders"])
+            return cls(**content)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise IndexCorruptError(f"not an index manifest: {error}") from error
 
@@ -161,30 +170,14 @@ class IndexManifest:
         except UnicodeDecodeError as error:
             raise IndexCorruptError(f"{path}: not UTF-8: {error}") from error
 
-    def verify_files(self, folder: Path) -> None:
-        """Check size and hash of every file before any is opened.
+    def check_names(self, folder: Path) -> None:
+        """Check that every file that the manifest names lies in the folder.
 
         Raises:
-            IndexCorruptError: names the first file that is missing or differs, with both values.
+            IndexCorruptError: names the first that does not.
         """
-        for name, record in self.files.items():
-            path = folder / name
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise IndexCorruptError(f"{folder}: the manifest names a file outside the index: {name!r}")
-            if not path.is_file():
-                raise IndexCorruptError(f"{path} is missing. Build the index again or restore the file.")
-            num_bytes = path.stat().st_size
-            if num_bytes != record.num_bytes:
-                raise IndexCorruptError(
-                    f"{path} has {num_bytes} bytes, the manifest says {record.num_bytes}: it is truncated or altered. "
-                    "Build the index again or restore the file."
-                )
-            found = hash_file(path)
-            if found != record.sha256:
-                raise IndexCorruptError(
-                    f"{path} has sha256 {found}, the manifest says {record.sha256}: it is altered. Build the index "
-                    "again or restore the file."
-                )
+        for name in (*self.files, *self.items_folders, *(segment.name for segment in self.segments)):
+            check_name(folder, name)
 
     def check(self, expected: Mapping[str, Any]) -> None:
         """Compare fields with the values that the caller needs.

@@ -53,8 +53,6 @@ def items() -> list[KnowledgeItem]:
 class MemoryBase:
     """A knowledge base in memory, as far as the answerer asks."""
 
-    root = None
-
     def __init__(self, stored: list[KnowledgeItem]) -> None:
         self.items = {item.id: item for item in stored}
 
@@ -66,6 +64,9 @@ class MemoryBase:
 
     def __getitem__(self, item_id: str) -> KnowledgeItem:
         return self.items[item_id]
+
+    def root_of(self, item_id: str) -> None:
+        """No picture is referenced below a root."""
 
 
 def build_index(retriever: Any, processor: Any, stored: list[KnowledgeItem]) -> KnowledgeIndex:

@@ -78,9 +78,9 @@ def test_an_index(tiny_bundle: Path, tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "index" / "manifest.json").read_text())
     assert set(contents.files) == {"manifest.json", *manifest["files"]}
     assert contents.left_out == {"notes.txt": "not named by the manifest"}
-    (vectors,) = (tmp_path / "index").glob("vectors-*.faiss")
+    (vectors,) = (tmp_path / "index").glob("segment-*/vectors.f32")
     vectors.write_bytes(vectors.read_bytes()[:-1])
-    with pytest.raises(IndexCorruptError, match="vectors-"):
+    with pytest.raises(IndexCorruptError, match="vectors.f32"):
         read_contents(tmp_path / "index")
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rablip.index import IndexManifest, KnowledgeIndex, SearchHit
+from rablip.index import identifiers as identifiers
 
 DIM = 4
 
@@ -76,10 +77,14 @@ class EditedIndex(RuleBasedStateMachine):
         for name in names:
             self.expected.pop(name, None)
 
-    @rule()
-    def save_and_load(self) -> None:
+    @rule(verify=st.sampled_from([True, False, None]))
+    def save_and_load(self, verify: bool | None) -> None:
         self.index.save(self.folder)
-        self.index = KnowledgeIndex.load(self.folder, expected={"embedding_dim": DIM})
+        self.index = KnowledgeIndex.load(self.folder, expected={"embedding_dim": DIM}, verify=verify)
+
+    @rule()
+    def save_and_go_on(self) -> None:
+        self.index.save(self.folder)
 
     @invariant()
     def equals_brute_force(self) -> None:
@@ -99,13 +104,30 @@ TestEditedIndex = EditedIndex.TestCase
 TestEditedIndex.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
 
 
-def test_an_internal_id_is_never_used_twice(tmp_path: Path) -> None:
+def test_a_deleted_item_never_comes_back_as_another(tmp_path: Path) -> None:
     index = make_index(3)
     index.delete(["item 2"])
     index.save(tmp_path)
     index = KnowledgeIndex.load(tmp_path)
     index.add(["new"], make_vectors(1, seed=5))
-    assert index._internal_ids == {"item 0": range(1), "item 1": range(1, 2), "new": range(3, 4)}
+    index.save(tmp_path)
+    loaded = KnowledgeIndex.load(tmp_path)
+    assert loaded.ids == ["item 0", "item 1", "new"] and "item 2" not in loaded
+    np.testing.assert_array_equal(loaded.get(["new"]), make_vectors(1, seed=5))
+
+
+def test_ids_may_be_any_text_and_the_lookup_compares_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ids with one hash are two ids."""
+    monkeypatch.setattr(identifiers, "hash_ids", lambda ids: np.full(len(list(ids)), 7, dtype="<u8"))
+    names = ["a", "é", "日本", "a b", "x" * 5000]
+    index = KnowledgeIndex.create(make_manifest())
+    index.add(names, make_vectors(5))
+    index.save(tmp_path)
+    loaded = KnowledgeIndex.load(tmp_path)
+    assert loaded.ids == names and "b" not in loaded and all(name in loaded for name in names)
+    np.testing.assert_array_equal(loaded.get(names[::-1]), make_vectors(5)[::-1])
+    with pytest.raises(ValueError, match="UTF-8"):
+        index.add(["\ud800"], make_vectors(1))
 
 
 def test_an_empty_or_small_index_gives_short_lists() -> None:

@@ -107,6 +107,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.conversion",
         "rablip.evaluation",
         "rablip.hub",
+        "rablip.index",
         "rablip.indexing",
         "rablip.processing",
         "rablip.quickstart",

@@ -1,45 +1,49 @@
-"""Building an index from a source of knowledge items with a retriever, and opening it for the same retriever only."""
+"""Building an index from a source of knowledge items with a retriever."""
 
 from __future__ import annotations
 
 import logging
 import secrets
-import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import __version__
-from .encoding import KnowledgeEncoder, encode_knowledge
-from .index.errors import IndexCorruptError
-from .index.knowledge_index import KnowledgeIndex
-from .index.manifest import MANIFEST_NAME, IndexManifest
-from .knowledge_base import KnowledgeBase
-from .processing.knowledge_rablip import KnowledgeItem
-from .processing.readers_records import Problem
-from .processing.readers_sources import open_source, source_root
-from .retriever_source import find_retriever, fingerprint_model, load_retriever
-from .snapshots import fetch_index
+from .. import __version__
+from ..encoding import KnowledgeEncoder
+from ..index.building import IndexBuilder
+from ..index.commits import ITEMS_PREFIX
+from ..index.knowledge_index import KnowledgeIndex
+from ..index.manifest import MANIFEST_NAME, IndexManifest
+from ..index.search_kinds import SearchSettings
+from ..index.segment_writing import DELETED_PREFIX, SEGMENT_PREFIX
+from ..knowledge_base import KnowledgeBase
+from ..processing.knowledge_rablip import KnowledgeItem
+from ..processing.readers_records import Problem
+from ..processing.readers_sources import open_source, source_root
+from ..retriever_source import find_retriever, fingerprint_model, fingerprint_prompts, load_retriever
 
 if TYPE_CHECKING:
-    from .modeling_rablip import RablipRetriever
-    from .processing.processing_rablip_retriever import RablipRetrieverProcessor
+    from ..modeling_rablip import RablipRetriever
+    from ..processing.processing_rablip_retriever import RablipRetrieverProcessor
 
 __all__ = [
     "BuildReport",
     "build_index",
-    "encode_knowledge",
-    "fingerprint_model",
+    "check_out",
+    "encode_into",
     "index_knowledge",
-    "open_index",
+    "make_columns",
+    "name_items_folder",
+    "read_source",
 ]
 
 logger = logging.getLogger(__name__)
 
-_ITEMS_PREFIX = "items-"
-_OWN_NAMES = (MANIFEST_NAME, f"{_ITEMS_PREFIX}*", "vectors-*.faiss", "ids-*.json", ".*")
+_OWN_NAMES = (MANIFEST_NAME, f"{ITEMS_PREFIX}*", f"{SEGMENT_PREFIX}*", f"{DELETED_PREFIX}*", ".*")
+# What every index can be filtered by.
+_COLUMNS = {"modality": "string"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ def build_index(
     *,
     model: str | Path,
     out: str | Path,
+    search: SearchSettings | None = None,
     batch_size: int = 64,
     on_error: Literal["raise", "skip"] = "raise",
     images: Literal["embed", "reference"] = "embed",
@@ -89,6 +94,7 @@ def build_index(
         source: a path (see `open_source`), a knowledge base, or knowledge items.
         model: a model folder or Hub id with a retriever.
         out: the index folder.
+        search: how it is searched; None chooses by size.
         batch_size: most items encoded at once; halved when memory runs out.
         on_error: "raise" stops at unusable items, naming all of them; "skip" leaves them out and reports them.
         images: "embed" copies pictures into the index folder; "reference" keeps their paths.
@@ -109,14 +115,9 @@ def build_index(
     """
     started = time.perf_counter()
     folder = Path(out)
-    _check_out(folder)
+    check_out(folder)
     problems: list[Problem] = []
-    if isinstance(source, (str, Path)):
-        items: Iterable[KnowledgeItem] = open_source(source, problems=problems)
-        root = source_root(source) if root is None else root
-    else:
-        items = source
-        root = source.root if isinstance(source, KnowledgeBase) and root is None else root
+    items, root = read_source(source, root, problems)
     place = find_retriever(model, revision=revision)
     fingerprint = fingerprint_model(place)
     retriever, processor = load_retriever(place, device=device)
@@ -125,34 +126,62 @@ def build_index(
         model_revision=place.revision,
         model_subfolder=place.subfolder,
         model_fingerprint=fingerprint,
+        prompt_fingerprint=fingerprint_prompts(processor),
         embedding_dim=retriever.config.embedding_dim,
         max_vectors=retriever.config.max_vectors,
+        search=search or SearchSettings(),
+        columns=_COLUMNS,
         rablip_version=__version__,
     )
-    items_folder = f"{_ITEMS_PREFIX}{secrets.token_hex(4)}"  # never the name that the old manifest has
-    try:
+    with IndexBuilder(folder, manifest) as builder:
+        items_folder = name_items_folder()
         knowledge_base, problems = KnowledgeBase.write(
             items, folder / items_folder, root=root, images=images, on_error=on_error, problems=problems
         )
         if not len(knowledge_base):
-            raise ValueError(f"The source {source if isinstance(source, (str, Path)) else 'given'} holds no items.")
+            said = source if isinstance(source, (str, Path)) else "given"
+            raise ValueError(f"The source {said} holds no items.")
         encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size)
-        index = KnowledgeIndex.create(manifest)
-        for ids, embeddings in encoder.stream(knowledge_base, progress=progress):
-            index.add(ids, embeddings)
-        _check_complete(index, knowledge_base)
-        index.save(folder, items_folder=items_folder)
-    except BaseException:
-        shutil.rmtree(folder / items_folder, ignore_errors=True)
-        raise
-    for pattern in (f"{_ITEMS_PREFIX}*", f".{_ITEMS_PREFIX}*"):  # of the index before, and of builds that were killed
-        for old in folder.glob(pattern):
-            if old.name != items_folder:
-                shutil.rmtree(old, ignore_errors=True)
+        encode_into(builder, encoder, knowledge_base, progress=progress)
+        num_items = builder.commit(items_folders=(items_folder,)).num_items
     seconds = time.perf_counter() - started
     if encoder.num_truncated:
-        logger.warning("%d of %d items were longer than the limit and were cut.", encoder.num_truncated, len(index))
-    return BuildReport(folder, len(index), tuple(problems), encoder.num_truncated, seconds, fingerprint)
+        logger.warning("%d of %d items were longer than the limit and were cut.", encoder.num_truncated, num_items)
+    return BuildReport(folder, num_items, tuple(problems), encoder.num_truncated, seconds, fingerprint)
+
+
+def read_source(
+    source: str | Path | KnowledgeBase | Iterable[KnowledgeItem], root: str | Path | None, problems: list[Problem]
+) -> tuple[Iterable[KnowledgeItem], str | Path | None]:
+    """The items of a source, and what their picture paths are relative to.
+
+    Args:
+        source: a path (see `open_source`), a knowledge base, or knowledge items.
+        root: None for the source's own folder.
+        problems: filled with what could not be read, while the items are read.
+    """
+    if isinstance(source, (str, Path)):
+        return open_source(source, problems=problems), source_root(source) if root is None else root
+    return source, source.root if isinstance(source, KnowledgeBase) and root is None else root
+
+
+def encode_into(
+    builder: IndexBuilder, encoder: KnowledgeEncoder, knowledge_base: KnowledgeBase, *, progress: bool
+) -> None:
+    """Encode all items of a knowledge base and add them.
+
+    Raises:
+        RuntimeError: when not every item came out.
+    """
+    before = builder.num_added
+    for items, embeddings in encoder.stream(knowledge_base, progress=progress):
+        builder.add([item.id for item in items], embeddings, columns=make_columns(items))
+    _check_complete(builder.num_added - before, knowledge_base)
+
+
+def name_items_folder() -> str:
+    """A name for a new part of a knowledge base, which no manifest has."""
+    return f"{ITEMS_PREFIX}{secrets.token_hex(8)}"
 
 
 def index_knowledge(
@@ -179,71 +208,31 @@ def index_knowledge(
         progress: whether a bar is shown on a terminal.
 
     Returns:
-        The index; `save` it with `items_folder=` when the knowledge base lies in the same folder.
+        The index; `save` it with `items_folders=` when the knowledge base lies in the same folder.
     """
     encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size, device=device)
     manifest = IndexManifest(
         model_id=model_id or retriever.config.name_or_path or type(retriever).__name__,
         model_fingerprint=model_fingerprint or fingerprint_model(retriever, processor),
+        prompt_fingerprint=fingerprint_prompts(processor),
         embedding_dim=retriever.config.embedding_dim,
         max_vectors=retriever.config.max_vectors,
+        columns=_COLUMNS,
         rablip_version=__version__,
     )
     index = KnowledgeIndex.create(manifest)
-    for ids, embeddings in encoder.stream(knowledge_base, progress=progress):
-        index.add(ids, embeddings)
-    _check_complete(index, knowledge_base)
+    for items, embeddings in encoder.stream(knowledge_base, progress=progress):
+        index.add([item.id for item in items], embeddings, columns=make_columns(items))
+    _check_complete(len(index), knowledge_base)
     return index
 
 
-def open_index(
-    folder: str | Path,
-    *,
-    model: str | Path | None = None,
-    allow_other_model: bool = False,
-    revision: str | None = None,
-) -> tuple[KnowledgeIndex, KnowledgeBase]:
-    """Open an index and its knowledge base; all files are verified, and the model is compared with the manifest's.
-
-    Args:
-        folder: made by `build_index`, or the name of an index on the Hub.
-        model: the model folder or Hub id whose retriever will encode the questions; None skips the comparison.
-        allow_other_model: search with a model that did not build the index; the dimension must fit all the same.
-        revision: the commit (40 digits) of an index on the Hub.
+def check_out(folder: Path) -> None:
+    """Check that a folder can become an index: it is not there, empty, or an index already.
 
     Raises:
-        FileNotFoundError: when the folder is no index, or the model does not exist.
-        ValueError: when an index on the Hub comes without its commit.
-        IndexMismatchError: when another model built the index; has both values.
-        IndexCorruptError: when a file is missing, truncated or altered, or an id has no knowledge item.
+        FileExistsError: when it holds something else.
     """
-    source = fetch_index(folder, revision=revision).folder
-    expected: dict[str, Any] = {}
-    if model is not None:
-        from .configuration.configuration_rablip import RablipRetrieverConfig
-
-        place = find_retriever(model)
-        expected["embedding_dim"] = RablipRetrieverConfig.from_pretrained(place.folder).embedding_dim
-        if not allow_other_model:
-            expected["model_fingerprint"] = fingerprint_model(place)
-    index = KnowledgeIndex.load(source, expected=expected)
-    items_folder = index.manifest.items_folder
-    if items_folder is None:
-        raise FileNotFoundError(
-            f"The index {source} has no knowledge base in its folder. Open the two apart: KnowledgeIndex.load and "
-            "KnowledgeBase.load."
-        )
-    knowledge_base = KnowledgeBase.load(source / items_folder)
-    unknown = [item_id for item_id in index.ids if item_id not in knowledge_base]
-    if unknown:
-        raise IndexCorruptError(
-            f"{len(unknown)} ids of the index {source} have no knowledge item, the first are {unknown[:5]}. Build the "
-            "index again."
-        )
-    return index, knowledge_base
-
-
-def _check_out(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; an index is a folder. Give another name.")
     strangers = [
@@ -257,6 +246,11 @@ def _check_out(folder: Path) -> None:
         )
 
 
-def _check_complete(index: KnowledgeIndex, knowledge_base: KnowledgeBase) -> None:
-    if len(index) != len(knowledge_base):
-        raise RuntimeError(f"{len(knowledge_base)} items were to be encoded, but {len(index)} embeddings came out.")
+def make_columns(items: Iterable[KnowledgeItem]) -> dict[str, list[str]]:
+    """What searches can be filtered by: the modality of every item."""
+    return {"modality": [item.modality.value for item in items]}
+
+
+def _check_complete(num_encoded: int, knowledge_base: KnowledgeBase) -> None:
+    if num_encoded != len(knowledge_base):
+        raise RuntimeError(f"{len(knowledge_base)} items were to be encoded, but {num_encoded} embeddings came out.")

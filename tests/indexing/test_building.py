@@ -92,7 +92,7 @@ def test_by_default_the_build_stops_and_names_all_of_them(tmp_path: Path, tiny_b
         build_index(tmp_path / "pictures", model=tiny_bundle, out=tmp_path / "index")
     assert "truncated.png" in str(caught.value) and "missing.png" in str(caught.value)
     assert "2 of 15" in str(caught.value)
-    assert not any((tmp_path / "index").iterdir())
+    assert {path.name for path in (tmp_path / "index").iterdir()} <= {".lock"}
 
 
 def test_every_item_finds_itself_with_the_embedding_it_has_alone(
@@ -142,7 +142,7 @@ def test_the_manifest_says_which_model_built_it(built: tuple[Path, Any, list[str
     assert manifest.model_subfolder == "retriever"
     assert manifest.model_fingerprint == fingerprint_model(tiny_bundle / "retriever") == built[1].model_fingerprint
     assert manifest.embedding_dim == 16
-    assert any(name.startswith(f"{manifest.items_folder}/") for name in manifest.files)
+    assert any(name.startswith(f"{manifest.items_folders[0]}/") for name in manifest.files)
 
 
 def test_an_index_of_another_model_is_refused_unless_asked_for(
@@ -213,7 +213,7 @@ def test_edits_of_an_opened_index_are_saved_with_its_items(built: tuple[Path, An
     index.delete(["note"])
     index.save(tmp_path / "index")
     index, base = open_index(tmp_path / "index")
-    assert "note" not in index and "note" in base
+    assert "note" not in index and "note" not in base
     assert index.manifest.num_items == built[1].num_items - 1
 
 

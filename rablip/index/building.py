@@ -1,0 +1,138 @@
+"""Building an index, or adding to one, as a stream: whatever its size, one batch of embeddings is in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .checksums import FileRecord
+from .columns import make_schema, make_table
+from .commits import item_records, open_parts, remove_unnamed, replace_segments, write_masks
+from .embedding_checks import check_counts, check_vectors, flatten_vectors
+from .identifiers import check_ids
+from .locking import lock_folder
+from .manifest import IndexManifest
+from .parts import IndexPart, find_rows
+from .segment_writing import SegmentWriter
+from .segments import SegmentRecord, StoredSegment
+
+__all__ = ["IndexBuilder"]
+
+
+class IndexBuilder:
+    """Writes items into the folder of an index; what is there stays as it is until `commit`.
+
+    Used as a context: it holds the lock of the folder, and removes what was not committed.
+
+    Args:
+        folder: the index; made where it does not exist.
+        manifest: the description of a new index, which replaces one that is there; None to add to the one that is
+            there.
+
+    Raises:
+        IndexLockedError: when another process is changing the index.
+        FileNotFoundError: when there is none to add to.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> manifest = IndexManifest(model_id="tower", model_fingerprint="ab12", embedding_dim=2)
+        >>> with IndexBuilder(folder, manifest) as builder:
+        ...     builder.add(["red", "blue"], np.array([[1.0, 0.0], [0.6, 0.8]]))
+        ...     builder.commit().num_items
+        2
+    """
+
+    def __init__(self, folder: str | Path, manifest: IndexManifest | None = None) -> None:
+        self.folder = Path(folder)
+        self._new = manifest
+        self._stack = ExitStack()
+
+    def __enter__(self) -> IndexBuilder:
+        self._stack.enter_context(lock_folder(self.folder))
+        try:
+            self._parts: list[IndexPart] = []
+            if self._new is None:
+                self.manifest, self._parts = open_parts(self.folder, verify=False)
+            else:
+                self.manifest = dataclasses.replace(self._new, segments=(), files={}, items_folders=(), num_items=0)
+            self._schema = make_schema(self.manifest.columns)
+            self._writer = SegmentWriter(self.folder, embedding_dim=self.manifest.embedding_dim, schema=self._schema)
+        except BaseException:
+            self._stack.close()
+            raise
+        self._is_committed = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if not self._is_committed:
+                self._writer.abort()
+                remove_unnamed(self.folder)
+        finally:
+            self._stack.close()
+
+    @property
+    def num_added(self) -> int:
+        """How many items were added so far."""
+        return self._writer.num_items
+
+    def find(self, ids: Sequence[str]) -> list[bool]:
+        """Which ids are in the index that is added to."""
+        return (find_rows(self._parts, check_ids(ids))[1] >= 0).tolist()
+
+    def add(self, ids: Sequence[str], embeddings: Any, *, columns: Mapping[str, Sequence[Any]] | None = None) -> None:
+        """Write items; see `KnowledgeIndex.add`. Ids that are there twice are named by `commit`."""
+        names = check_ids(ids)
+        matrix, counts = flatten_vectors(embeddings, self.manifest)
+        if len(names) != len(counts):
+            raise ValueError(f"There are {len(names)} ids but {len(counts)} embeddings. Give one embedding per id.")
+        of_names = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
+        check_vectors(matrix, [f"item {name!r}" for name in of_names], self.manifest)
+        check_counts(names, counts, self.manifest)
+        self._writer.write(names, matrix, counts, make_table(self._schema, columns, len(names)))
+
+    def commit(
+        self, *, items_folders: Sequence[str] = (), on_rows: Callable[[int], None] | None = None
+    ) -> IndexManifest:
+        """Make what was added a part of the index, in the place of items with the same ids.
+
+        Args:
+            items_folders: the parts of the knowledge base to which the items belong, inside `folder`; added to those
+                of the manifest.
+            on_rows: called with the number of vectors that entered the search structure.
+
+        Returns:
+            The manifest as written.
+
+        Raises:
+            ValueError: when an id was added twice; names it, and the index is as it was.
+        """
+        record, files = self._writer.finish(self.manifest.search, on_rows=on_rows)
+        old, kept = self._mask_replaced(record, files)
+        names, items = item_records(self.manifest, self.folder, (*self.manifest.items_folders, *items_folders))
+        segments = [*old, record] if record.num_items else old
+        manifest = replace_segments(self.folder, self.manifest, segments, kept | files | items, items_folders=names)
+        self._is_committed = True
+        return manifest
+
+    def _mask_replaced(
+        self, record: SegmentRecord, files: Mapping[str, FileRecord]
+    ) -> tuple[list[SegmentRecord], dict[str, FileRecord]]:
+        """Segments that were there, without what the new segment replaces, and the records of their files."""
+        added = StoredSegment(
+            self.folder, record, files, embedding_dim=self.manifest.embedding_dim, schema=self._schema
+        )
+        for start in range(0, record.num_items if self._parts else 0, 1 << 14):
+            names = added.ids.take(np.arange(start, min(start + (1 << 14), record.num_items)))
+            of_parts, rows = find_rows(self._parts, names)
+            for number, part in enumerate(self._parts):
+                gone = rows[(of_parts == number) & (rows >= 0)]
+                if len(gone):
+                    part.delete(gone)
+        return write_masks(self.folder, self.manifest, self._parts)

@@ -1,0 +1,92 @@
+"""What embeddings must be before they enter an index or are searched with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .manifest import IndexManifest
+
+__all__ = ["check_counts", "check_matrix", "check_vectors", "flatten_vectors"]
+
+_LENGTH_TOLERANCE = 1e-2  # what bf16 does to a vector of length 1
+
+
+def flatten_vectors(embeddings: Any, manifest: IndexManifest) -> tuple[np.ndarray, list[int]]:
+    """All vectors of all items, one a row, and how many each item has.
+
+    Args:
+        embeddings: (num_items, embedding_dim), or (num_items, num_vectors, embedding_dim) with zeros for none.
+        manifest: of the index.
+    """
+    array = _as_array(embeddings)
+    if array.ndim != 3:
+        return check_matrix(array, manifest), [1] * len(array)
+    present = (array != 0).any(axis=2)
+    return check_matrix(array[present], manifest), present.sum(axis=1).tolist()
+
+
+def check_counts(names: Sequence[str], counts: Sequence[int], manifest: IndexManifest) -> None:
+    """Check that every item has a vector, and not more than the index takes.
+
+    Raises:
+        ValueError: names the first item that has not.
+    """
+    most = manifest.max_vectors
+    for name, count in zip(names, counts, strict=True):
+        if not 1 <= count <= most:
+            raise ValueError(f"Item {name!r} has {count} vectors; this index takes 1 to {most} of each item.")
+
+
+def check_matrix(embeddings: Any, manifest: IndexManifest) -> np.ndarray:
+    """Embeddings as (num_rows, embedding_dim) float32.
+
+    Raises:
+        ValueError: when they have another shape.
+    """
+    matrix = _as_array(embeddings)
+    if matrix.ndim != 2 or matrix.shape[1] != manifest.embedding_dim:
+        raise ValueError(
+            f"embeddings must have the shape (rows, {manifest.embedding_dim}) of this index (built by "
+            f"{manifest.model_id}), got {np.shape(embeddings)}."
+        )
+    return matrix
+
+
+def check_vectors(matrix: np.ndarray, names: Sequence[str] | None, manifest: IndexManifest) -> None:
+    """Check that embeddings are numbers, and have length 1 in a normalized index.
+
+    Args:
+        matrix: (num_rows, embedding_dim).
+        names: what each row is called; None for questions by their numbers.
+        manifest: of the index.
+
+    Raises:
+        ValueError: names the first rows that are not.
+    """
+
+    def name(row: int) -> str:
+        return f"question {row}" if names is None else names[row]
+
+    lengths = np.linalg.norm(matrix.astype(np.float64), axis=1)
+    broken = ~np.isfinite(lengths) | (lengths == 0)
+    if broken.any():
+        rows = np.flatnonzero(broken)
+        raise ValueError(
+            f"{len(rows)} embeddings are NaN, infinite or zero: {', '.join(name(row) for row in rows[:5])}. The "
+            "model's weights or inputs are broken; nothing was added or searched."
+        )
+    if manifest.normalized and (np.abs(lengths - 1) > _LENGTH_TOLERANCE).any():
+        row = int(np.argmax(np.abs(lengths - 1)))
+        raise ValueError(
+            f"This index holds embeddings of length 1, but {name(row)} has length {lengths[row]:.4g}. Divide each "
+            "embedding by its length."
+        )
+
+
+def _as_array(embeddings: Any) -> np.ndarray:
+    if hasattr(embeddings, "detach"):  # a tensor, possibly on a device or in bf16, which numpy does not know
+        embeddings = embeddings.detach().float().cpu().numpy()
+    return np.ascontiguousarray(embeddings, dtype=np.float32)

@@ -1,0 +1,143 @@
+"""Changing an index: items of a source added or replaced, items deleted, all of it compacted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from ..encoding import KnowledgeEncoder
+from ..index.building import IndexBuilder
+from ..index.knowledge_index import DuplicatePolicy, KnowledgeIndex
+from ..index.maintenance import compact_index
+from ..index.manifest import IndexManifest
+from ..index.search_kinds import SearchSettings
+from ..knowledge_base import KnowledgeBase, KnowledgeBaseError
+from ..processing.knowledge_rablip import KnowledgeItem
+from ..processing.readers_records import Problem
+from ..retriever_source import find_retriever, fingerprint_model, fingerprint_prompts, load_retriever
+from .building import BuildReport, encode_into, name_items_folder, read_source
+
+__all__ = ["add_knowledge", "compact_knowledge", "delete_knowledge"]
+
+logger = logging.getLogger(__name__)
+
+
+def add_knowledge(
+    folder: str | Path,
+    source: str | Path | KnowledgeBase | Iterable[KnowledgeItem],
+    *,
+    model: str | Path | None = None,
+    on_duplicate: DuplicatePolicy = "fail",
+    batch_size: int = 64,
+    on_error: Literal["raise", "skip"] = "raise",
+    images: Literal["embed", "reference"] = "embed",
+    root: str | Path | None = None,
+    device: Any = None,
+    progress: bool = True,
+) -> BuildReport:
+    """Add the items of a source to an index; answers follow at once, without any training.
+
+    The index stays as it is until all of them are encoded, and when anything fails.
+
+    Args:
+        folder: the index.
+        source: as of `build_index`.
+        model: the model folder or Hub id that built the index; None for the one that its manifest names.
+        on_duplicate: of items whose id is in the index: "fail" raises, "skip" keeps the old ones, "overwrite" takes
+            the new ones.
+        batch_size, on_error, images, root, device, progress: as of `build_index`.
+
+    Returns:
+        What was done; `num_items` counts the index afterwards.
+
+    Raises:
+        IndexMismatchError: when the model is not the one that built the index.
+        IndexLockedError: when another process is changing the index.
+        KnowledgeBaseError: when items cannot be used and `on_error` is "raise", or an id is there already and
+            `on_duplicate` is "fail".
+    """
+    started = time.perf_counter()
+    place = Path(folder)
+    before = IndexManifest.load(place)
+    named = find_retriever(before.model_id, revision=before.model_revision) if model is None else find_retriever(model)
+    fingerprint = fingerprint_model(named)
+    retriever, processor = load_retriever(named, device=device)
+    before.check({"model_fingerprint": fingerprint, "prompt_fingerprint": fingerprint_prompts(processor)})
+    problems: list[Problem] = []
+    items, root = read_source(source, root, problems)
+    with IndexBuilder(place) as builder:
+        items_folder = name_items_folder()
+        chosen = _choose_items(items, builder, on_duplicate)
+        knowledge_base, problems = KnowledgeBase.write(
+            chosen, place / items_folder, root=root, images=images, on_error=on_error, problems=problems
+        )
+        encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size)
+        encode_into(builder, encoder, knowledge_base, progress=progress)
+        manifest = builder.commit(items_folders=(items_folder,) if len(knowledge_base) else ())
+    seconds = time.perf_counter() - started
+    return BuildReport(place, manifest.num_items, tuple(problems), encoder.num_truncated, seconds, fingerprint)
+
+
+def delete_knowledge(folder: str | Path, ids: Sequence[str], *, strict: bool = False) -> list[str]:
+    """Delete items from an index on disk; returns the ids that were not there.
+
+    They are found no more; their texts and pictures leave the disk with `compact_knowledge`.
+
+    Args:
+        folder: the index.
+        ids: which items.
+        strict: raise where an id is not there, and delete nothing.
+
+    Raises:
+        KeyError: when `strict` and an id is not there.
+        IndexLockedError: when another process is changing the index.
+    """
+    index = KnowledgeIndex.load(folder)
+    unknown = index.delete(ids, strict=strict)
+    if len(unknown) < len(set(ids)):
+        index.save(folder)
+    return unknown
+
+
+def compact_knowledge(
+    folder: str | Path, *, search: SearchSettings | None = None, progress: bool = True
+) -> IndexManifest:
+    """Write an index anew without what is deleted, texts and pictures included, and build its search structure anew.
+
+    Args:
+        folder: the index.
+        search: how it is searched from now on; None keeps the manifest's settings.
+        progress: whether a bar is shown on a terminal.
+
+    Raises:
+        IndexLockedError: when another process is changing the index.
+        OSError: when the disk is full; the index is as it was.
+    """
+    return compact_index(folder, search=search, write_items=_write_live_items, progress=progress)
+
+
+def _choose_items(
+    items: Iterable[KnowledgeItem], builder: IndexBuilder, on_duplicate: DuplicatePolicy
+) -> Iterator[KnowledgeItem]:
+    """The items that are to be added; what is there already is known before any is encoded."""
+    for item in items:
+        if on_duplicate != "overwrite" and builder.find([item.id])[0]:
+            if on_duplicate == "fail":
+                raise KnowledgeBaseError(
+                    f'The id {item.id!r} is in the index already. Give new ids, or pass on_duplicate="skip" or '
+                    '"overwrite".'
+                )
+            continue
+        yield item
+
+
+def _write_live_items(folder: Path, manifest: IndexManifest, ids: Iterable[str]) -> tuple[str, ...]:
+    if not manifest.items_folders:
+        return ()
+    base = KnowledgeBase.load(*(folder / name for name in manifest.items_folders))
+    name = name_items_folder()
+    base.copy(folder / name, set(ids))
+    return (name,)

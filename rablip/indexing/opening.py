@@ -1,0 +1,64 @@
+"""Opening an index with its knowledge base, for the retriever that built it only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..index.errors import IndexCorruptError
+from ..index.knowledge_index import KnowledgeIndex
+from ..knowledge_base import KnowledgeBase
+from ..retriever_source import find_retriever, fingerprint_model, fingerprint_prompts
+from ..snapshots import fetch_index
+
+__all__ = ["open_index"]
+
+
+def open_index(
+    folder: str | Path,
+    *,
+    model: str | Path | None = None,
+    allow_other_model: bool = False,
+    revision: str | None = None,
+) -> tuple[KnowledgeIndex, KnowledgeBase]:
+    """Open an index and its knowledge base; all files are verified, and the model is compared with the manifest's.
+
+    Args:
+        folder: made by `build_index`, or the name of an index on the Hub.
+        model: the model folder or Hub id whose retriever will encode the questions; None skips the comparison.
+        allow_other_model: search with a model that did not build the index; the dimension must fit all the same.
+        revision: the commit (40 digits) of an index on the Hub.
+
+    Raises:
+        FileNotFoundError: when the folder is no index, or the model does not exist.
+        ValueError: when an index on the Hub comes without its commit.
+        IndexMismatchError: when another model built the index; has both values.
+        IndexCorruptError: when a file is missing, truncated or altered, or an id has no knowledge item.
+    """
+    source = fetch_index(folder, revision=revision).folder
+    expected: dict[str, Any] = {}
+    if model is not None:
+        from ..configuration.configuration_rablip import RablipRetrieverConfig
+        from ..processing.processing_rablip_retriever import RablipRetrieverProcessor
+
+        place = find_retriever(model)
+        expected["embedding_dim"] = RablipRetrieverConfig.from_pretrained(place.folder).embedding_dim
+        if not allow_other_model:
+            expected["model_fingerprint"] = fingerprint_model(place)
+            processor = RablipRetrieverProcessor.from_pretrained(place.folder)
+            expected["prompt_fingerprint"] = fingerprint_prompts(processor)
+    index = KnowledgeIndex.load(source, expected=expected)
+    if not index.manifest.items_folders:
+        raise FileNotFoundError(
+            f"The index {source} has no knowledge base in its folder. Open the two apart: KnowledgeIndex.load and "
+            "KnowledgeBase.load."
+        )
+    ids = set(index.ids)
+    knowledge_base = KnowledgeBase.load(*(source / name for name in index.manifest.items_folders), ids=ids)
+    unknown = [item_id for item_id in ids if item_id not in knowledge_base]
+    if unknown:
+        raise IndexCorruptError(
+            f"{len(unknown)} ids of the index {source} have no knowledge item, the first are {unknown[:5]}. Build the "
+            "index again."
+        )
+    return index, knowledge_base
