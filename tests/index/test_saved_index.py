@@ -80,7 +80,7 @@ def test_every_flipped_byte_and_every_cut_is_noticed(tmp_path: Path, kind: Any, 
     noticed = 0
     for path in list_files(tmp_path):
         content = path.read_bytes()
-        number = len(content) if full and len(content) < 3000 else 40 if full else 6
+        number = (150 if len(content) < 3000 else 20) if full else 6
         for position in generator.choice(len(content), min(number, len(content)), replace=False):
             damaged = bytearray(content)
             damaged[position] ^= int(generator.integers(1, 256))
