@@ -66,14 +66,12 @@ class IndexBuilder:
         except BaseException:
             self._stack.close()
             raise
-        self._is_committed = False
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
-            if not self._is_committed:
-                self._writer.abort()
-                remove_unnamed(self.folder)
+            # Whether it was committed the manifest in place knows best: an interrupt may come right after the rename.
+            remove_unnamed(self.folder)
         finally:
             self._stack.close()
 
@@ -117,9 +115,7 @@ class IndexBuilder:
         old, kept = self._mask_replaced(record, files)
         names, items = item_records(self.manifest, self.folder, (*self.manifest.items_folders, *items_folders))
         segments = [*old, record] if record.num_items else old
-        manifest = replace_segments(self.folder, self.manifest, segments, kept | files | items, items_folders=names)
-        self._is_committed = True
-        return manifest
+        return replace_segments(self.folder, self.manifest, segments, kept | files | items, items_folders=names)
 
     def _mask_replaced(
         self, record: SegmentRecord, files: Mapping[str, FileRecord]

@@ -18,7 +18,7 @@ from .checksums import FileRecord
 from .columns import make_schema
 from .errors import IndexCorruptError, IndexLockedError
 from .locking import lock_folder
-from .manifest import IndexManifest
+from .manifest import MANIFEST_NAME, IndexManifest
 from .parts import IndexPart
 from .segment_writing import DELETED_PREFIX, SEGMENT_PREFIX, SegmentWriter, write_deleted
 from .segments import SegmentRecord, StoredSegment, read_deleted
@@ -27,7 +27,16 @@ from .verified_file import VerifiedFile
 if TYPE_CHECKING:
     from .knowledge_index import KnowledgeIndex
 
-__all__ = ["ITEMS_PREFIX", "commit", "copy_items", "item_records", "open_parts", "replace_segments", "write_masks"]
+__all__ = [
+    "ITEMS_PREFIX",
+    "commit",
+    "copy_items",
+    "item_records",
+    "open_parts",
+    "remove_unnamed",
+    "replace_segments",
+    "write_masks",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -91,16 +100,7 @@ def commit(
             names, items = item_records(index.manifest, folder, items_folders)
             try:
                 segments, files = _write_parts(index, folder, is_home)
-                manifest = dataclasses.replace(
-                    index.manifest,
-                    segments=tuple(segments),
-                    files=files | items,
-                    items_folders=names,
-                    generation=index.manifest.generation + 1,
-                    rablip_version=__version__,
-                    created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                )
-                manifest.save(folder)
+                replace_segments(folder, index.manifest, segments, files | items, items_folders=names)
             finally:
                 remove_unnamed(folder)
             return open_parts(folder, verify=False)
@@ -121,7 +121,7 @@ def replace_segments(
     files: Mapping[str, FileRecord],
     **changes: Any,
 ) -> IndexManifest:
-    """Name other segments in the manifest of a folder; the caller holds the lock.
+    """Name other segments in the manifest of a folder; the caller holds the lock, and calls `remove_unnamed` after.
 
     Args:
         folder: the index.
@@ -144,7 +144,6 @@ def replace_segments(
         **changes,
     )
     new.save(folder)
-    remove_unnamed(folder)
     return new
 
 
@@ -162,6 +161,8 @@ def remove_unnamed(folder: Path) -> None:
         *folder.glob(f"{DELETED_PREFIX}*"),
         *folder.glob(f"{ITEMS_PREFIX}*"),
         *folder.glob(f".{ITEMS_PREFIX}*"),
+        # A manifest that a killed process had not renamed yet.
+        *folder.glob(f".{MANIFEST_NAME}.*"),
     ):
         if path.name not in kept:
             if path.is_dir() and not path.is_symlink():

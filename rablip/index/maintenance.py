@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .columns import make_schema
-from .commits import copy_items, item_records, open_parts, replace_segments
+from .commits import copy_items, item_records, open_parts, remove_unnamed, replace_segments
 from .locking import lock_folder
 from .manifest import IndexManifest
 from .search_kinds import SearchSettings
@@ -161,6 +161,6 @@ def compact_index(
                 items_folders=names,
                 search=settings,
             )
-        except BaseException:
-            writer.abort()
-            raise
+        finally:
+            # What was written and is not named by the manifest in place; an interrupt may come after the rename.
+            remove_unnamed(place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,10 +106,6 @@ class SegmentWriter:
             files |= {f"{self.name}/{name}": entry for name, entry in written.items()}
         sync_folder(self.place)
         return dataclasses.replace(exact, search=settings), files
-
-    def abort(self) -> None:
-        """Remove what was written."""
-        shutil.rmtree(self.place, ignore_errors=True)
 
     def _check_ids(self, files: dict[str, FileRecord]) -> None:
         repeated = StoredIds(self.folder, f"{self.name}/", files, self.num_items).find_repeated()

@@ -27,6 +27,21 @@ def test_a_killed_change_leaves_the_old_or_the_new_index(tmp_path: Path, full: b
     assert counts["old"] > num_kills // 4, "kills must fall into the change, not after it"
 
 
+def test_what_a_killed_process_left_goes_with_the_next_change(tmp_path: Path) -> None:
+    """Of a segment, a mask, items and a manifest that were written and never named."""
+    index = make_index(3)
+    index.save(tmp_path)
+    for name in ("segment-dead/vectors.f32", "items-dead/data.arrow", ".items-dead-x/table"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    for name in ("deleted-dead", ".manifest.json.4711.tmp"):
+        (tmp_path / name).touch()
+    index.delete(["item 1"])
+    manifest = index.save(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {".lock", "manifest.json", *manifest.files}
+
+
 def test_a_second_process_that_changes_an_index_fails_at_once_and_readers_go_on(tmp_path: Path) -> None:
     make_index(3).save(tmp_path)
     code = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from rablip.index import (
+    IndexBuilder,
     IndexCorruptError,
     IndexLockedError,
     IndexManifest,
@@ -20,6 +22,7 @@ from rablip.index import (
 )
 from rablip.index import checksums as checksums
 from rablip.index import segment_writing as segment_writing
+from rablip.index.maintenance import compact_index
 from rablip.index.manifest import MANIFEST_NAME
 from tests.index.test_knowledge_index import make_index, make_manifest, make_vectors
 
@@ -204,9 +207,29 @@ def test_a_file_outside_the_folder_is_never_opened(tmp_path: Path, place: str) -
         KnowledgeIndex.load(folder)
 
 
-def test_a_crash_at_any_step_of_a_save_leaves_the_old_or_the_new_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def save_change(folder: Path) -> None:
+    newer = KnowledgeIndex.load(folder)
+    newer.delete(["item 7"])
+    newer.add(["item 4 b"], make_vectors(1, seed=7))
+    newer.save(folder)
+
+
+def stream_change(folder: Path) -> None:
+    with IndexBuilder(folder) as builder:
+        builder.add(["item 4 b", "item 8"], make_vectors(2, seed=7))
+        builder.commit()
+
+
+def compact_change(folder: Path) -> None:
+    save_change(folder)
+    compact_index(folder, progress=False)
+
+
+@pytest.mark.parametrize("change", [save_change, stream_change, compact_change])
+def test_an_interrupt_at_any_step_of_a_change_leaves_the_old_or_the_new_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any
 ) -> None:
+    """Unlike a kill, an interrupt still runs what cleans up, which must not take away what the manifest names."""
     make_edited_index(tmp_path)
     step = 0
     seen = set()
@@ -216,8 +239,6 @@ def test_a_crash_at_any_step_of_a_save_leaves_the_old_or_the_new_index(
         if "item 4 b" in newer:
             newer.delete(["item 4 b"])
             newer.save(tmp_path)
-        newer.delete(["item 7"])
-        newer.add(["item 4 b"], make_vectors(1, seed=7))
         left = [step]
 
         def count(name: str, original: Any, left: list[int] = left) -> Any:
@@ -230,10 +251,17 @@ def test_a_crash_at_any_step_of_a_save_leaves_the_old_or_the_new_index(
             return counted
 
         with monkeypatch.context() as patch:
-            for owner, name in ((os, "replace"), (os, "fsync"), (os, "mkdir"), (Path, "unlink"), (os, "rmdir")):
+            for owner, name in (
+                (os, "replace"),
+                (os, "fsync"),
+                (os, "mkdir"),
+                (Path, "unlink"),
+                (os, "rmdir"),
+                (shutil, "rmtree"),
+            ):
                 patch.setattr(owner, name, count(name, getattr(owner, name)))
             try:
-                newer.save(tmp_path)
+                change(tmp_path)
                 interrupted = False
             except KeyboardInterrupt:
                 interrupted = True
