@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from .search_kinds import SearchSettings
 from .verified_file import VerifiedFile
 
 __all__ = ["ApproximateSearcher", "build_structure", "read_structure"]
-
-logger = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 1 << 15
 _TRAINING_ROWS_PER_LIST = 64

@@ -8,16 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .checksums import FileRecord
-from .columns import make_schema, make_table
+from .columns import make_schema
 from .commits import item_records, open_parts, remove_unnamed, replace_segments, write_masks
-from .embedding_checks import check_counts, check_vectors, flatten_vectors
+from .embedding_checks import check_items
 from .identifiers import check_ids
 from .locking import lock_folder
 from .manifest import IndexManifest
-from .parts import IndexPart, find_rows
+from .parts import IndexPart, delete_rows, find_rows
 from .segment_writing import SegmentWriter
 from .segments import SegmentRecord, StoredSegment
 
@@ -40,6 +38,7 @@ class IndexBuilder:
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> folder = tempfile.mkdtemp()
         >>> manifest = IndexManifest(model_id="tower", model_fingerprint="ab12", embedding_dim=2)
         >>> with IndexBuilder(folder, manifest) as builder:
@@ -86,14 +85,7 @@ class IndexBuilder:
 
     def add(self, ids: Sequence[str], embeddings: Any, *, columns: Mapping[str, Sequence[Any]] | None = None) -> None:
         """Write items; see `KnowledgeIndex.add`. Ids that are there twice are named by `commit`."""
-        names = check_ids(ids)
-        matrix, counts = flatten_vectors(embeddings, self.manifest)
-        if len(names) != len(counts):
-            raise ValueError(f"There are {len(names)} ids but {len(counts)} embeddings. Give one embedding per id.")
-        of_names = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
-        check_vectors(matrix, [f"item {name!r}" for name in of_names], self.manifest)
-        check_counts(names, counts, self.manifest)
-        self._writer.write(names, matrix, counts, make_table(self._schema, columns, len(names)))
+        self._writer.write(*check_items(ids, embeddings, columns, self.manifest))
 
     def commit(
         self, *, items_folders: Sequence[str] = (), on_rows: Callable[[int], None] | None = None
@@ -124,11 +116,6 @@ class IndexBuilder:
         added = StoredSegment(
             self.folder, record, files, embedding_dim=self.manifest.embedding_dim, schema=self._schema
         )
-        for start in range(0, record.num_items if self._parts else 0, 1 << 14):
-            names = added.ids.take(np.arange(start, min(start + (1 << 14), record.num_items)))
-            of_parts, rows = find_rows(self._parts, names)
-            for number, part in enumerate(self._parts):
-                gone = rows[(of_parts == number) & (rows >= 0)]
-                if len(gone):
-                    part.delete(gone)
+        for some in IndexPart(added).iterate_rows() if self._parts else ():
+            delete_rows(self._parts, *find_rows(self._parts, added.ids.take(some)))
         return write_masks(self.folder, self.manifest, self._parts)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from .. import __version__
@@ -21,7 +19,7 @@ from .locking import lock_folder
 from .manifest import MANIFEST_NAME, IndexManifest
 from .parts import IndexPart
 from .segment_writing import DELETED_PREFIX, SEGMENT_PREFIX, SegmentWriter, write_deleted
-from .segments import SegmentRecord, StoredSegment, read_deleted
+from .segments import SegmentRecord, StoredSegment, read_deleted, segment_files
 from .verified_file import VerifiedFile
 
 if TYPE_CHECKING:
@@ -38,12 +36,9 @@ __all__ = [
     "write_masks",
 ]
 
-logger = logging.getLogger(__name__)
-
 ITEMS_PREFIX = "items-"
 VERIFY_LIMIT_BYTES = 1 << 30
 _OPEN_ATTEMPTS = 5
-_ITEMS_AT_ONCE = 1 << 14
 
 
 def open_parts(
@@ -181,7 +176,7 @@ def write_masks(
         record = part.segment.record
         if record is None or not part.num_items:
             continue
-        own = {name: entry for name, entry in manifest.files.items() if name.startswith(f"{record.name}/")}
+        own = segment_files(manifest.files, record)
         if part.is_changed:
             name, written = write_deleted(folder, part.deleted)
             record = dataclasses.replace(record, deleted_name=name, num_deleted=part.num_deleted)
@@ -193,20 +188,16 @@ def write_masks(
     return segments, files
 
 
-def copy_items(
-    part: IndexPart, rows: np.ndarray, writer: SegmentWriter, *, on_items: Callable[[int], Any] | None = None
-) -> None:
-    """Append items of a part to a segment that is being written, batch by batch.
+def copy_items(part: IndexPart, writer: SegmentWriter, *, on_items: Callable[[int], Any] | None = None) -> None:
+    """Append the items of a part that are not deleted to a segment that is being written, batch by batch.
 
     Args:
         part: where they are.
-        rows: which of them.
         writer: the new segment.
         on_items: called with the number of items of every batch.
     """
     columns = part.segment.columns()
-    for start in range(0, len(rows), _ITEMS_AT_ONCE):
-        some = rows[start : start + _ITEMS_AT_ONCE]
+    for some in part.iterate_rows():
         vectors, counts = part.gather(some)
         writer.write(part.segment.ids.take(some), vectors, counts.tolist(), columns.take(some))
         if on_items is not None:
@@ -244,7 +235,7 @@ def _write_parts(
         else:
             writer = SegmentWriter(folder, embedding_dim=manifest.embedding_dim, schema=schema)
             for part in group:
-                copy_items(part, part.live_rows(), writer)
+                copy_items(part, writer)
             record, own = writer.finish(manifest.search)
             segments.append(record)
         files |= own

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from .columns import make_schema, make_table
+from .identifiers import check_ids
 from .manifest import IndexManifest
 
-__all__ = ["check_counts", "check_matrix", "check_vectors", "flatten_vectors"]
+__all__ = ["check_counts", "check_items", "check_matrix", "check_vectors", "flatten_vectors"]
 
 _LENGTH_TOLERANCE = 1e-2  # what bf16 does to a vector of length 1
 
@@ -26,6 +29,33 @@ def flatten_vectors(embeddings: Any, manifest: IndexManifest) -> tuple[np.ndarra
         return check_matrix(array, manifest), [1] * len(array)
     present = (array != 0).any(axis=2)
     return check_matrix(array[present], manifest), present.sum(axis=1).tolist()
+
+
+def check_items(
+    ids: Sequence[str], embeddings: Any, columns: Mapping[str, Sequence[Any]] | None, manifest: IndexManifest
+) -> tuple[list[str], np.ndarray, list[int], pa.Table]:
+    """Check items before any of them enters an index.
+
+    Args:
+        ids: one text per item.
+        embeddings: as of `flatten_vectors`.
+        columns: values to filter by, one per item.
+        manifest: of the index.
+
+    Returns:
+        Ids, vectors (num_vectors, embedding_dim), how many of them each item has, and a row of columns per item.
+
+    Raises:
+        TypeError, ValueError: as `KnowledgeIndex.add` says.
+    """
+    names = check_ids(ids)
+    matrix, counts = flatten_vectors(embeddings, manifest)
+    if len(names) != len(counts):
+        raise ValueError(f"There are {len(names)} ids but {len(counts)} embeddings. Give one embedding per id.")
+    of_names = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
+    check_vectors(matrix, lambda row: f"item {of_names[row]!r}", manifest)
+    check_counts(names, counts, manifest)
+    return names, matrix, counts, make_table(make_schema(manifest.columns), columns, len(names))
 
 
 def check_counts(names: Sequence[str], counts: Sequence[int], manifest: IndexManifest) -> None:
@@ -55,20 +85,17 @@ def check_matrix(embeddings: Any, manifest: IndexManifest) -> np.ndarray:
     return matrix
 
 
-def check_vectors(matrix: np.ndarray, names: Sequence[str] | None, manifest: IndexManifest) -> None:
+def check_vectors(matrix: np.ndarray, name: Callable[[int], str], manifest: IndexManifest) -> None:
     """Check that embeddings are numbers, and have length 1 in a normalized index.
 
     Args:
         matrix: (num_rows, embedding_dim).
-        names: what each row is called; None for questions by their numbers.
+        name: what a row is called.
         manifest: of the index.
 
     Raises:
         ValueError: names the first rows that are not.
     """
-
-    def name(row: int) -> str:
-        return f"question {row}" if names is None else names[row]
 
     lengths = np.linalg.norm(matrix.astype(np.float64), axis=1)
     broken = ~np.isfinite(lengths) | (lengths == 0)

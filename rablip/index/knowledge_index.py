@@ -15,12 +15,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from .columns import Filter, check_filter, make_schema, make_table
-from .embedding_checks import check_counts, check_matrix, check_vectors, flatten_vectors
+from .columns import Filter, check_filter, make_schema
+from .commits import commit, open_parts
+from .embedding_checks import check_items, check_matrix, check_vectors
 from .exact_search import merge_results
 from .identifiers import check_ids
 from .manifest import IndexManifest
-from .parts import IndexPart, count_up, find_rows
+from .parts import IndexPart, count_up, delete_rows, find_rows
 from .segments import MemorySegment
 
 __all__ = ["DuplicatePolicy", "KnowledgeIndex", "SearchHit"]
@@ -28,7 +29,6 @@ __all__ = ["DuplicatePolicy", "KnowledgeIndex", "SearchHit"]
 DuplicatePolicy = Literal["fail", "skip", "overwrite"]
 
 _POLICIES = ("fail", "skip", "overwrite")
-_ITEMS_AT_ONCE = 1 << 14
 # Numbers of hits that two parts of an index can never share.
 _PART_SHIFT = 40
 
@@ -94,9 +94,8 @@ class KnowledgeIndex:
     def iterate_ids(self) -> Iterator[list[str]]:
         """The ids of all items in batches, in the order in which they were added."""
         for part in self._parts:
-            rows = part.live_rows()
-            for start in range(0, len(rows), _ITEMS_AT_ONCE):
-                yield part.segment.ids.take(rows[start : start + _ITEMS_AT_ONCE])
+            for rows in part.iterate_rows():
+                yield part.segment.ids.take(rows)
 
     def add(
         self,
@@ -127,14 +126,7 @@ class KnowledgeIndex:
         """
         if on_duplicate not in _POLICIES:
             raise ValueError(f"on_duplicate must be one of {', '.join(_POLICIES)}, got {on_duplicate!r}.")
-        names = check_ids(ids)
-        matrix, counts = flatten_vectors(embeddings, self._manifest)
-        if len(names) != len(counts):
-            raise ValueError(f"There are {len(names)} ids but {len(counts)} embeddings. Give one embedding per id.")
-        of_names = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
-        check_vectors(matrix, [f"item {name!r}" for name in of_names], self._manifest)
-        check_counts(names, counts, self._manifest)
-        table = make_table(self._schema, columns, len(names))
+        names, matrix, counts, table = check_items(ids, embeddings, columns, self._manifest)
         of_parts, places = find_rows(self._parts, names)
         rows: dict[str, int] = {}
         repeated = []
@@ -153,7 +145,7 @@ class KnowledgeIndex:
         if not rows:
             return 0
         kept = np.fromiter(rows.values(), dtype=np.int64)
-        self._delete(of_parts[kept], places[kept])
+        delete_rows(self._parts, of_parts[kept], places[kept])
         ends = np.cumsum(counts)
         chosen = [vector for row in kept for vector in range(int(ends[row]) - counts[row], int(ends[row]))]
         self._append(list(rows), matrix[chosen], [counts[row] for row in kept], table.take(kept))
@@ -177,7 +169,7 @@ class KnowledgeIndex:
         unknown = [name for name, row in zip(names, rows, strict=True) if row < 0]
         if unknown and strict:
             raise KeyError(f"{len(unknown)} ids are not in the index, the first are {unknown[:5]}")
-        self._delete(of_parts, rows)
+        delete_rows(self._parts, of_parts, rows)
         return unknown
 
     def search(self, embeddings: Any, k: int, *, where: Filter | None = None) -> list[list[SearchHit]]:
@@ -198,7 +190,7 @@ class KnowledgeIndex:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"k must be a whole number of at least 1, got {k!r}.")
         matrix = check_matrix(embeddings, self._manifest)
-        check_vectors(matrix, None, self._manifest)
+        check_vectors(matrix, lambda row: f"question {row}", self._manifest)
         expression = None if where is None else check_filter(where, self._schema)
         if not len(self) or not len(matrix):
             return [[] for _ in matrix]
@@ -254,8 +246,6 @@ class KnowledgeIndex:
             IndexLockedError: when another process is changing the index, or has changed it since it was loaded.
             OSError: when the disk is full or the folder read-only; says how many bytes are needed.
         """
-        from .commits import commit
-
         self._manifest, self._parts = commit(self, Path(folder), items_folders)
         self._folder = Path(folder).resolve()
         return self._manifest
@@ -278,8 +268,6 @@ class KnowledgeIndex:
             IndexMismatchError: when a field differs from `expected`; lists both values.
             IndexCorruptError: when a file is missing, truncated or altered; names it.
         """
-        from .commits import open_parts
-
         manifest, parts = open_parts(Path(folder), expected=expected, verify=verify)
         return cls(manifest, parts, Path(folder).resolve())
 
@@ -300,12 +288,6 @@ class KnowledgeIndex:
             self._parts.append(IndexPart(segment))
         segment.append(names, vectors, counts, columns)
         self._parts[-1].grow()
-
-    def _delete(self, of_parts: np.ndarray, rows: np.ndarray) -> None:
-        for number, part in enumerate(self._parts):
-            gone = rows[(of_parts == number) & (rows >= 0)]
-            if len(gone):
-                part.delete(gone)
 
     def _name_hits(self, scores: np.ndarray, numbers: np.ndarray, k: int) -> list[list[SearchHit]]:
         names = np.empty(numbers.shape, dtype=object)

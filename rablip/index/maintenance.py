@@ -14,6 +14,7 @@ from .locking import lock_folder
 from .manifest import IndexManifest
 from .search_kinds import SearchSettings
 from .segment_writing import SegmentWriter
+from .segments import STRUCTURE_NAME, segment_files
 
 WriteItems = Callable[[Path, IndexManifest, Iterable[str]], tuple[str, ...]]
 
@@ -89,8 +90,8 @@ def measure_index(folder: str | Path) -> IndexStats:
     manifest = IndexManifest.load(Path(folder))
     segments = []
     for record in manifest.segments:
-        own = {name: entry.num_bytes for name, entry in manifest.files.items() if name.startswith(f"{record.name}/")}
-        structure = sum(size for name, size in own.items() if name.endswith("/structure.faiss"))
+        own = {name: entry.num_bytes for name, entry in segment_files(manifest.files, record).items()}
+        structure = own.get(f"{record.name}/{STRUCTURE_NAME}", 0)
         segments.append(
             SegmentStats(
                 name=record.name,
@@ -146,10 +147,10 @@ def compact_index(
         try:
             with tqdm(total=manifest.num_items, unit="item", disable=None if progress else True) as bar:
                 for part in parts:
-                    copy_items(part, part.live_rows(), writer, on_items=bar.update)
+                    copy_items(part, writer, on_items=bar.update)
             with tqdm(total=writer.num_vectors, unit="vector", disable=None if progress else True) as bar:
                 record, files = writer.finish(settings, on_rows=bar.update)
-            ids = (name for part in parts for name in part.segment.ids.take(part.live_rows()))
+            ids = (name for part in parts for rows in part.iterate_rows() for name in part.segment.ids.take(rows))
             folders = None if write_items is None else write_items(place, manifest, ids)
             names, items = item_records(manifest, place, folders)
             segments = [record] if record.num_items else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 from .columns import match_rows
 from .segments import MemorySegment, StoredSegment
 
-__all__ = ["IndexPart", "count_up", "find_rows"]
+__all__ = ["IndexPart", "count_up", "delete_rows", "find_rows"]
+
+_ITEMS_AT_ONCE = 1 << 14
 
 
 @dataclass
@@ -49,9 +51,11 @@ class IndexPart:
         self.num_deleted += len(rows)
         self.is_changed = True
 
-    def live_rows(self) -> np.ndarray:
-        """Rows of the items that are not deleted."""
-        return np.flatnonzero(~self.deleted)
+    def iterate_rows(self) -> Iterator[np.ndarray]:
+        """Rows of the items that are not deleted, in batches."""
+        rows = np.flatnonzero(~self.deleted)
+        for start in range(0, len(rows), _ITEMS_AT_ONCE):
+            yield rows[start : start + _ITEMS_AT_ONCE]
 
     def find(self, ids: Sequence[str]) -> np.ndarray:
         """The row of every id that is there and not deleted, else -1."""
@@ -104,6 +108,14 @@ def find_rows(parts: Sequence[IndexPart], ids: Sequence[str]) -> tuple[np.ndarra
         hit = found >= 0
         of_parts[missing[hit]], rows[missing[hit]] = number, found[hit]
     return of_parts, rows
+
+
+def delete_rows(parts: Sequence[IndexPart], of_parts: np.ndarray, rows: np.ndarray) -> None:
+    """Mark items as deleted by what `find_rows` gives; those that were not found are passed over."""
+    for number, part in enumerate(parts):
+        gone = rows[(of_parts == number) & (rows >= 0)]
+        if len(gone):
+            part.delete(gone)
 
 
 def count_up(counts: np.ndarray) -> np.ndarray:

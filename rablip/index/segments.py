@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,8 @@ __all__ = [
     "MemorySegment",
     "SegmentRecord",
     "StoredSegment",
+    "read_deleted",
+    "segment_files",
 ]
 
 VECTORS_NAME, STARTS_NAME = "vectors.f32", "vectors.starts"
@@ -264,10 +265,3 @@ def read_deleted(folder: Path, record: SegmentRecord, files: Mapping[str, FileRe
 def segment_files(files: Mapping[str, FileRecord], record: SegmentRecord) -> dict[str, FileRecord]:
     """The records of a segment's files, without those that mark deleted items."""
     return {name: entry for name, entry in files.items() if name.startswith(f"{record.name}/")}
-
-
-def resident_bytes(segment: StoredSegment) -> int:
-    """Bytes of a segment that stay in memory while it is searched: its structure, and a bit an item."""
-    structure = segment.record.search.kind != "exact"
-    size = os.stat(segment.folder / segment.record.name / STRUCTURE_NAME).st_size if structure else 0
-    return size + -(-len(segment) // 8)

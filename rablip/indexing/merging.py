@@ -13,13 +13,13 @@ from ..index.building import IndexBuilder
 from ..index.errors import IndexMismatchError
 from ..index.knowledge_index import DuplicatePolicy, KnowledgeIndex
 from ..index.manifest import IndexManifest
+from ..index.parts import find_rows
 from ..knowledge_base import KnowledgeBase
 from .building import check_out, name_items_folder
 
 __all__ = ["merge_indexes"]
 
 _SAME_FIELDS = ("model_fingerprint", "prompt_fingerprint", "embedding_dim", "max_vectors", "normalized", "columns")
-_ITEMS_AT_ONCE = 1 << 14
 
 
 def merge_indexes(
@@ -70,7 +70,7 @@ def merge_indexes(
             for names, vectors, columns in _iterate(index, bar):
                 taken = np.zeros(len(names), dtype=bool)
                 for other in others:
-                    taken |= np.array([name in other for name in names], dtype=bool)
+                    taken |= find_rows(other.parts, names)[1] >= 0
                 if on_duplicate == "fail" and taken.any():
                     raise ValueError(
                         f"The id {names[int(taken.argmax())]!r} of {place} is in another index too. Pass "
@@ -92,9 +92,7 @@ def _iterate(index: KnowledgeIndex, bar: tqdm) -> Iterator[tuple[list[str], np.n
     """Ids, vectors and columns of all items, batch by batch."""
     for part in index.parts:
         table = part.segment.columns()
-        rows = part.live_rows()
-        for start in range(0, len(rows), _ITEMS_AT_ONCE):
-            some = rows[start : start + _ITEMS_AT_ONCE]
+        for some in part.iterate_rows():
             names = part.segment.ids.take(some)
             yield names, index.get(names), table.take(some).to_pydict()
             bar.update(len(some))
