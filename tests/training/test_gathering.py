@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from rablip.training.trainers.gathering import gather_rows, num_processes, process_rank, sum_over_processes
-
-ROOT = Path(__file__).parents[2]
+from tests.training.module_processes import run_module
 
 
 def test_one_process_gathers_its_own_rows() -> None:
@@ -30,16 +26,5 @@ def test_one_number_has_no_rows() -> None:
 
 @pytest.mark.slow
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
-    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    done = subprocess.run(
-        [*command, "-m", "tests.training.two_processes", str(tmp_path)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-6000:]
+    run_module("tests.training.two_processes", tmp_path)
     assert {path.name for path in tmp_path.glob("done-*")} == {"done-0", "done-1"}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +15,10 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 
 from rablip.training import add_lora, gather_trained, load_start, merge_adapter, save_trained
+from tests.training.module_processes import run_module
 
 # peft asks for what transformers calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-ROOT = Path(__file__).parents[2]
 
 
 def stir(model: Any) -> None:
@@ -108,18 +105,7 @@ def test_a_plain_model_takes_the_place_of_an_adapter(tiny_bundle: Path, tmp_path
 @pytest.mark.slow
 def test_weights_of_two_processes(tiny_bundle: Path, tmp_path: Path) -> None:
     """With torch's own shards: an adapter comes out as without them, and thresholds are fitted on it."""
-    torchrun = ["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    arguments = ["-m", "tests.training.two_sharded_processes", str(tmp_path), str(tiny_bundle)]
-    done = subprocess.run(
-        [sys.executable, *torchrun, "--nproc-per-node", "2", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-6000:]
+    run_module("tests.training.two_sharded_processes", tmp_path, tiny_bundle)
     merged, expected = merge_adapter(tmp_path / "out"), load_file(tmp_path / "whole.safetensors")
     fitted = json.loads((tmp_path / "out" / "training.json").read_text())["fitted"]
     assert merged.config.citation_threshold == fitted["citation_threshold"]

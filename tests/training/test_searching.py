@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,8 +26,7 @@ from rablip.training import (
 from rablip.training.runs import searching, stage_parts
 from rablip.training.runs.processes import compute_once, on_device
 from rablip.world import make_world, write_world
-
-ROOT = Path(__file__).parents[2]
+from tests.training.module_processes import run_module
 
 
 @pytest.fixture
@@ -149,18 +145,7 @@ def test_one_process_computes_by_itself() -> None:
 @pytest.mark.slow
 def test_two_processes_search_once(tiny_bundle: Path, tmp_path: Path) -> None:
     world = write_world(make_world(3, 12, split="train"), tmp_path / "world")
-    torchrun = ["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    arguments = [str(tmp_path), str(world), str(tiny_bundle)]
-    done = subprocess.run(
-        [sys.executable, *torchrun, "--nproc-per-node", "2", "-m", "tests.training.two_run_processes", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-6000:]
+    run_module("tests.training.two_run_processes", tmp_path, world, tiny_bundle)
     first, second = (json.loads((tmp_path / f"mined-{rank}.json").read_text()) for rank in (0, 1))
     assert first == second and all(first)
     assert (tmp_path / "out" / "model.safetensors").is_file()

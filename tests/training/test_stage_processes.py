@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-ROOT = Path(__file__).parents[2]
+from tests.training.module_processes import run_module
 
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    torchrun = ["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    for start in ([], [*torchrun, "--nproc-per-node", "2"]):
-        done = subprocess.run(
-            [sys.executable, *start, "-m", "tests.training.two_stage_processes", str(tmp_path)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-6000:]
+    for num_processes in (1, 2):
+        run_module("tests.training.two_stage_processes", tmp_path, num_processes=num_processes)
     for stage in ("generator", "reranker"):
         one, two = (load_file(tmp_path / f"{stage}-{number}.safetensors") for number in (1, 2))
         assert one.keys() == two.keys() and len(one["losses"]) == 3
