@@ -17,6 +17,8 @@ __all__ = ["ImageError", "load_image", "read_image_file"]
 
 logger = logging.getLogger(__name__)
 
+# The largest picture file that is read by default.
+MAX_BYTES = 100_000_000
 # Raster formats only: some of Pillow's other readers start programs (EPS) or read further files.
 IMAGE_FORMATS = (
     "AVIF",
@@ -51,7 +53,7 @@ def load_image(
     *,
     root: str | os.PathLike[str] | None = None,
     max_pixels: int = 50_000_000,
-    max_bytes: int = 100_000_000,
+    max_bytes: int = MAX_BYTES,
     float_range: tuple[float, float] | None = None,
 ) -> Image.Image:
     """Opens and fully decodes a picture, and brings it into 8-bit RGB.
@@ -101,7 +103,7 @@ def load_image(
         return _decode(opened, image.name, max_pixels, float_range)
 
 
-def read_image_file(path: str, root: str | os.PathLike[str] | None, max_bytes: int) -> bytes:
+def read_image_file(path: str, root: str | os.PathLike[str] | None, max_bytes: int = MAX_BYTES) -> bytes:
     """The bytes of a picture file, confined to its folder.
 
     Args:

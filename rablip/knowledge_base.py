@@ -171,8 +171,17 @@ class KnowledgeBase:
         return row_to_item(self._parts[number].dataset[row])
 
     def __iter__(self) -> Iterator[KnowledgeItem]:
-        for row in self._rows():
-            yield row_to_item(row)
+        return self.iterate()
+
+    def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[KnowledgeItem]:
+        """Items in order, from one place to another.
+
+        Args:
+            start: the first item's place among all.
+            stop: the place after the last; None for the end.
+        """
+        for number, row in list(self._places.values())[start:stop]:
+            yield row_to_item(self._parts[number].dataset[row])
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         for number, part in enumerate(self._parts):

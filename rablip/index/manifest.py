@@ -38,6 +38,7 @@ class IndexManifest:
         model_subfolder: the retriever's place in a bundle; None when `model_id` is the retriever itself.
         prompt_fingerprint: sha256 of the ids that the processor makes of sample items and questions, so that another
             version's wording of them is noticed; None where it is not known.
+        encoding_dtype: what the model computed in: "float32", "bfloat16" or "float16"; None where it is not known.
         metric: how a score is made of two embeddings.
         normalized: whether embeddings have length 1.
         dtype: of the stored vectors.
@@ -70,6 +71,7 @@ class IndexManifest:
     model_revision: str | None = None
     model_subfolder: str | None = None
     prompt_fingerprint: str | None = None
+    encoding_dtype: str | None = None
     metric: str = "inner_product"
     normalized: bool = True
     dtype: str = "float32"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import __version__
-from ..encoding import KnowledgeEncoder
+from ..encoding.encoder import KnowledgeEncoder, show_progress
 from ..index.building import IndexBuilder
 from ..index.commits import ITEMS_PREFIX
 from ..index.knowledge_index import KnowledgeIndex
@@ -19,10 +19,13 @@ from ..index.manifest import MANIFEST_NAME, IndexManifest
 from ..index.search_kinds import SearchSettings
 from ..index.segment_writing import DELETED_PREFIX, SEGMENT_PREFIX
 from ..knowledge_base import KnowledgeBase
+from ..processes import Processes
 from ..processing.knowledge_rablip import KnowledgeItem
 from ..processing.readers_records import Problem
 from ..processing.readers_sources import open_source, source_root
 from ..retriever_source import find_retriever, fingerprint_model, fingerprint_prompts, load_retriever
+from .columns import COLUMNS, make_columns
+from .encoding import encode_and_commit
 
 if TYPE_CHECKING:
     from ..modeling_rablip import RablipRetriever
@@ -32,18 +35,16 @@ __all__ = [
     "BuildReport",
     "build_index",
     "check_out",
-    "encode_into",
+    "describe_encoding",
     "index_knowledge",
-    "make_columns",
     "name_items_folder",
     "read_source",
+    "report_build",
 ]
 
 logger = logging.getLogger(__name__)
 
 _OWN_NAMES = (MANIFEST_NAME, f"{ITEMS_PREFIX}*", f"{SEGMENT_PREFIX}*", f"{DELETED_PREFIX}*", ".*")
-# What every index can be filtered by.
-_COLUMNS = {"modality": "string"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ def build_index(
     out: str | Path,
     search: SearchSettings | None = None,
     batch_size: int = 64,
+    num_workers: int | None = None,
+    bf16: bool | None = None,
+    shard_size: int | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     images: Literal["embed", "reference"] = "embed",
     root: str | Path | None = None,
@@ -88,18 +92,21 @@ def build_index(
     """Read a source, store its items, encode them with the model's retriever and save the index.
 
     Every picture is checked before the first item is encoded. An index that is in `out` already is replaced when the
-    new one is whole, and stays as it is when anything fails.
+    new one is whole, and stays as it is when anything fails. Of a run that was killed the same call encodes only what
+    is missing. Started by `torchrun` or `accelerate launch`, all processes encode, and the index is the same.
 
     Args:
         source: a path (see `open_source`), a knowledge base, or knowledge items.
         model: a model folder or Hub id with a retriever.
-        out: the index folder.
+        out: the index folder; with several processes, on a disk that all of them see.
         search: how it is searched; None chooses by size.
-        batch_size: most items encoded at once; halved when memory runs out.
+        batch_size, num_workers, bf16: as of `KnowledgeEncoder`; the manifest keeps what the model computed in.
+        shard_size: items whose embeddings are saved together until the index is whole: as many a process loses at most
+            when it is killed. None for a number by the source's size, from 256 to 4096.
         on_error: "raise" stops at unusable items, naming all of them; "skip" leaves them out and reports them.
         images: "embed" copies pictures into the index folder; "reference" keeps their paths.
         root: what picture paths are relative to; None for the source's own folder.
-        device: where the retriever runs; None for the CPU.
+        device: where the retriever runs; None for the GPU where there is one, else the CPU.
         revision: branch, tag or commit when `model` is a Hub id.
         progress: whether a bar is shown on a terminal.
 
@@ -110,44 +117,71 @@ def build_index(
         FileNotFoundError: when source or model do not exist.
         KnowledgeBaseError: when items cannot be used and `on_error` is "raise", all are unusable, or an id is there
             twice.
-        ValueError: when the source holds no items, or the model is no retriever.
+        ValueError: when the source holds no items, a number is out of its range, or the model is no retriever.
         FileExistsError: when `out` holds something else than an index.
+        IndexLockedError: when another process is changing the index.
     """
     started = time.perf_counter()
     folder = Path(out)
     check_out(folder)
-    problems: list[Problem] = []
-    items, root = read_source(source, root, problems)
+    processes = Processes(device)
     place = find_retriever(model, revision=revision)
     fingerprint = fingerprint_model(place)
-    retriever, processor = load_retriever(place, device=device)
+    retriever, processor = load_retriever(place, device=processes.device)
+    encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size, num_workers=num_workers, bf16=bf16)
     manifest = IndexManifest(
         model_id=place.model_id,
         model_revision=place.revision,
         model_subfolder=place.subfolder,
         model_fingerprint=fingerprint,
         prompt_fingerprint=fingerprint_prompts(processor),
+        encoding_dtype=encoder.dtype_name,
         embedding_dim=retriever.config.embedding_dim,
         max_vectors=retriever.config.max_vectors,
         search=search or SearchSettings(),
-        columns=_COLUMNS,
+        columns=COLUMNS,
         rablip_version=__version__,
     )
-    with IndexBuilder(folder, manifest) as builder:
-        items_folder = name_items_folder()
+
+    def write_items(_: IndexBuilder) -> tuple[str, list[Problem]]:
+        problems: list[Problem] = []
+        items, picture_root = read_source(source, root, problems)
+        name = name_items_folder()
         knowledge_base, problems = KnowledgeBase.write(
-            items, folder / items_folder, root=root, images=images, on_error=on_error, problems=problems
+            items, folder / name, root=picture_root, images=images, on_error=on_error, problems=problems
         )
         if not len(knowledge_base):
             said = source if isinstance(source, (str, Path)) else "given"
             raise ValueError(f"The source {said} holds no items.")
-        encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size)
-        encode_into(builder, encoder, knowledge_base, progress=progress)
-        num_items = builder.commit(items_folders=(items_folder,)).num_items
+        return name, problems
+
+    written, problems, num_truncated = encode_and_commit(
+        folder,
+        manifest,
+        write_items,
+        encoder,
+        processes,
+        key=describe_encoding(manifest),
+        shard_size=shard_size,
+        progress=progress,
+    )
+    return report_build(folder, written, problems, num_truncated, started)
+
+
+def describe_encoding(manifest: IndexManifest) -> str:
+    """What makes the embeddings of an index: shards of another description are never taken."""
+    made_by = (manifest.model_fingerprint, manifest.prompt_fingerprint, manifest.encoding_dtype)
+    return " ".join(map(str, (*made_by, manifest.embedding_dim, manifest.max_vectors)))
+
+
+def report_build(
+    folder: Path, manifest: IndexManifest, problems: Sequence[Problem], num_truncated: int, started: float
+) -> BuildReport:
+    """What a build or an addition did, with a warning where items were cut."""
+    if num_truncated:
+        logger.warning("%d items were longer than the limit and were cut.", num_truncated)
     seconds = time.perf_counter() - started
-    if encoder.num_truncated:
-        logger.warning("%d of %d items were longer than the limit and were cut.", encoder.num_truncated, num_items)
-    return BuildReport(folder, num_items, tuple(problems), encoder.num_truncated, seconds, fingerprint)
+    return BuildReport(folder, manifest.num_items, tuple(problems), num_truncated, seconds, manifest.model_fingerprint)
 
 
 def read_source(
@@ -165,20 +199,6 @@ def read_source(
     return source, source.root if isinstance(source, KnowledgeBase) and root is None else root
 
 
-def encode_into(
-    builder: IndexBuilder, encoder: KnowledgeEncoder, knowledge_base: KnowledgeBase, *, progress: bool
-) -> None:
-    """Encode all items of a knowledge base and add them.
-
-    Raises:
-        RuntimeError: when not every item came out.
-    """
-    before = builder.num_added
-    for items, embeddings in encoder.stream(knowledge_base, progress=progress):
-        builder.add([item.id for item in items], embeddings, columns=make_columns(items))
-    _check_complete(builder.num_added - before, knowledge_base)
-
-
 def name_items_folder() -> str:
     """A name for a new part of a knowledge base, which no manifest has."""
     return f"{ITEMS_PREFIX}{secrets.token_hex(8)}"
@@ -193,6 +213,8 @@ def index_knowledge(
     model_fingerprint: str | None = None,
     batch_size: int = 64,
     device: Any = None,
+    num_workers: int | None = None,
+    bf16: bool | None = None,
     progress: bool = True,
 ) -> KnowledgeIndex:
     """Encode a knowledge base with a loaded retriever into an index in memory.
@@ -203,27 +225,31 @@ def index_knowledge(
         knowledge_base: the items.
         model_id: what the manifest calls the model; "" for the name it was loaded by.
         model_fingerprint: what the manifest holds of its weights; None computes it, for which the model is saved once.
-        batch_size: most items encoded at once; halved when memory runs out.
-        device: where the model is put; None where it is.
+        batch_size, device, num_workers, bf16: as of `KnowledgeEncoder`.
         progress: whether a bar is shown on a terminal.
 
     Returns:
         The index; `save` it with `items_folders=` when the knowledge base lies in the same folder.
     """
-    encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size, device=device)
+    encoder = KnowledgeEncoder(
+        retriever, processor, batch_size=batch_size, device=device, num_workers=num_workers, bf16=bf16
+    )
     manifest = IndexManifest(
         model_id=model_id or retriever.config.name_or_path or type(retriever).__name__,
         model_fingerprint=model_fingerprint or fingerprint_model(retriever, processor),
         prompt_fingerprint=fingerprint_prompts(processor),
+        encoding_dtype=encoder.dtype_name,
         embedding_dim=retriever.config.embedding_dim,
         max_vectors=retriever.config.max_vectors,
-        columns=_COLUMNS,
+        columns=COLUMNS,
         rablip_version=__version__,
     )
     index = KnowledgeIndex.create(manifest)
-    for items, embeddings in encoder.stream(knowledge_base, progress=progress):
-        index.add([item.id for item in items], embeddings, columns=make_columns(items))
-    _check_complete(len(index), knowledge_base)
+    with show_progress(len(knowledge_base), progress) as bar:
+        for items, embeddings in encoder.stream(knowledge_base, knowledge_base.open_item_image, bar):
+            index.add([item.id for item in items], embeddings, columns=make_columns(items))
+    if len(index) != len(knowledge_base):
+        raise RuntimeError(f"{len(knowledge_base)} items were to be encoded, but {len(index)} embeddings came out.")
     return index
 
 
@@ -244,13 +270,3 @@ def check_out(folder: Path) -> None:
         raise FileExistsError(
             f"{folder} holds something else than an index ({sorted(strangers)[0]}). Give an empty or a new folder."
         )
-
-
-def make_columns(items: Iterable[KnowledgeItem]) -> dict[str, list[str]]:
-    """What searches can be filtered by: the modality of every item."""
-    return {"modality": [item.modality.value for item in items]}
-
-
-def _check_complete(num_encoded: int, knowledge_base: KnowledgeBase) -> None:
-    if num_encoded != len(knowledge_base):
-        raise RuntimeError(f"{len(knowledge_base)} items were to be encoded, but {num_encoded} embeddings came out.")

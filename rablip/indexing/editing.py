@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from ..encoding import KnowledgeEncoder
+import torch
+
+from ..encoding.encoder import KnowledgeEncoder
 from ..index.building import IndexBuilder
 from ..index.knowledge_index import DuplicatePolicy, KnowledgeIndex
 from ..index.maintenance import compact_index
 from ..index.manifest import IndexManifest
 from ..index.search_kinds import SearchSettings
 from ..knowledge_base import KnowledgeBase, KnowledgeBaseError
+from ..processes import Processes
 from ..processing.knowledge_rablip import KnowledgeItem
 from ..processing.readers_records import Problem
 from ..retriever_source import find_retriever, fingerprint_model, fingerprint_prompts, load_retriever
-from .building import BuildReport, encode_into, name_items_folder, read_source
+from .building import BuildReport, describe_encoding, name_items_folder, read_source, report_build
+from .encoding import encode_and_commit
 
 __all__ = ["add_knowledge", "compact_knowledge", "delete_knowledge"]
-
-logger = logging.getLogger(__name__)
 
 
 def add_knowledge(
@@ -32,6 +33,8 @@ def add_knowledge(
     model: str | Path | None = None,
     on_duplicate: DuplicatePolicy = "fail",
     batch_size: int = 64,
+    num_workers: int | None = None,
+    shard_size: int | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     images: Literal["embed", "reference"] = "embed",
     root: str | Path | None = None,
@@ -48,7 +51,7 @@ def add_knowledge(
         model: the model folder or Hub id that built the index; None for the one that its manifest names.
         on_duplicate: of items whose id is in the index: "fail" raises, "skip" keeps the old ones, "overwrite" takes
             the new ones.
-        batch_size, on_error, images, root, device, progress: as of `build_index`.
+        batch_size, num_workers, shard_size, on_error, images, root, device, progress: as of `build_index`.
 
     Returns:
         What was done; `num_items` counts the index afterwards.
@@ -61,24 +64,42 @@ def add_knowledge(
     """
     started = time.perf_counter()
     place = Path(folder)
+    processes = Processes(device)
     before = IndexManifest.load(place)
     named = find_retriever(before.model_id, revision=before.model_revision) if model is None else find_retriever(model)
-    fingerprint = fingerprint_model(named)
-    retriever, processor = load_retriever(named, device=device)
-    before.check({"model_fingerprint": fingerprint, "prompt_fingerprint": fingerprint_prompts(processor)})
-    problems: list[Problem] = []
-    items, root = read_source(source, root, problems)
-    with IndexBuilder(place) as builder:
-        items_folder = name_items_folder()
+    retriever, processor = load_retriever(named, device=processes.device)
+    before.check({"model_fingerprint": fingerprint_model(named), "prompt_fingerprint": fingerprint_prompts(processor)})
+    encoder = KnowledgeEncoder(
+        retriever,
+        processor,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        bf16=before.encoding_dtype == "bfloat16" and retriever.dtype != torch.bfloat16,
+    )
+    if before.encoding_dtype is not None:
+        before.check({"encoding_dtype": encoder.dtype_name})
+
+    def write_items(builder: IndexBuilder) -> tuple[str, list[Problem]]:
+        problems: list[Problem] = []
+        items, picture_root = read_source(source, root, problems)
+        name = name_items_folder()
         chosen = _choose_items(items, builder, on_duplicate)
-        knowledge_base, problems = KnowledgeBase.write(
-            chosen, place / items_folder, root=root, images=images, on_error=on_error, problems=problems
+        _, problems = KnowledgeBase.write(
+            chosen, place / name, root=picture_root, images=images, on_error=on_error, problems=problems
         )
-        encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size)
-        encode_into(builder, encoder, knowledge_base, progress=progress)
-        manifest = builder.commit(items_folders=(items_folder,) if len(knowledge_base) else ())
-    seconds = time.perf_counter() - started
-    return BuildReport(place, manifest.num_items, tuple(problems), encoder.num_truncated, seconds, fingerprint)
+        return name, problems
+
+    written, problems, num_truncated = encode_and_commit(
+        place,
+        None,
+        write_items,
+        encoder,
+        processes,
+        key=describe_encoding(before),
+        shard_size=shard_size,
+        progress=progress,
+    )
+    return report_build(place, written, problems, num_truncated, started)
 
 
 def delete_knowledge(folder: str | Path, ids: Sequence[str], *, strict: bool = False) -> list[str]:

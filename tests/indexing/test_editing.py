@@ -46,13 +46,14 @@ def read_all(folder: Path) -> bytes:
 
 def test_only_what_is_added_is_encoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[str] = []
-    original = KnowledgeEncoder.encode
+    original = KnowledgeEncoder.stream
 
-    def count(self: Any, items: Any, images: Any) -> Any:
-        encoded.extend(item.id for item in items)
-        return original(self, items, images)
+    def count(self: Any, items: Any, *arguments: Any) -> Any:
+        for part, embeddings in original(self, items, *arguments):
+            encoded.extend(item.id for item in part)
+            yield part, embeddings
 
-    monkeypatch.setattr(KnowledgeEncoder, "encode", count)
+    monkeypatch.setattr(KnowledgeEncoder, "stream", count)
     report = add_knowledge(folder, make_items(10, 15, " again"), on_duplicate="overwrite", progress=False)
     assert report.num_items == 15 and sorted(encoded) == [f"i{number}" for number in range(10, 15)]
     index, base = open_index(folder)

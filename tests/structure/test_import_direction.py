@@ -26,7 +26,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "rablip.knowledge_table": ("rablip.processing",),
     "rablip.knowledge_base": ("rablip.knowledge_table", "rablip.processing"),
     "rablip.batch_halving": (),
+    "rablip.processes": (),
     "rablip.encoding": (
+        "rablip.index",
         "rablip.batch_halving",
         "rablip.knowledge_base",
         "rablip.modeling_rablip",
@@ -39,6 +41,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.snapshots",
     ),
     "rablip.indexing": (
+        "rablip.processes",
         "rablip.configuration",
         "rablip.encoding",
         "rablip.index",
@@ -50,6 +53,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "rablip.world": ("rablip.processing",),
     "rablip.training": (
+        "rablip.processes",
         "rablip.batch_halving",
         "rablip.configuration",
         "rablip.index",

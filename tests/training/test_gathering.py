@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rablip.training.trainers.gathering import gather_rows, num_processes, process_rank, sum_over_processes
-from tests.training.module_processes import run_module
+from tests.module_processes import run_module
 
 
 def test_one_process_gathers_its_own_rows() -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 
 from rablip.training import add_lora, gather_trained, load_start, merge_adapter, save_trained
-from tests.training.module_processes import run_module
+from tests.module_processes import run_module
 
 # peft asks for what transformers calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

@@ -26,7 +26,7 @@ from rablip.training import (
 from rablip.training.runs import searching, stage_parts
 from rablip.training.runs.processes import compute_once, on_device
 from rablip.world import make_world, write_world
-from tests.training.module_processes import run_module
+from tests.module_processes import run_module
 
 
 @pytest.fixture

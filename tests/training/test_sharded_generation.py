@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.module_processes import run_module
+from tests.module_processes import run_module
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.module_processes import run_module
+from tests.module_processes import run_module
 
 
 @pytest.mark.slow

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from ...processes import join_processes
 from ...processing.knowledge_rablip import ImageRef
 from .cache import BuildReport, FeatureCache
 
@@ -51,7 +50,7 @@ def build_features(
     Example (the same script under `torchrun --nproc-per-node 2`, or alone):
         `cache, report = build_features("features", pictures, model=model, image_processor=processor.image_processor)`
     """
-    state = _join_processes(not torch.accelerator.is_available() if use_cpu is None else use_cpu)
+    state = join_processes(not torch.accelerator.is_available() if use_cpu is None else use_cpu)
     model.to(state.device)
     with state.main_process_first():
         cache = FeatureCache.open(folder, model=model, image_processor=image_processor, dtype=dtype)
@@ -74,15 +73,3 @@ def build_features(
         num_bytes=sum(report.num_bytes for report in reports),
         seconds=max(report.seconds for report in reports),
     )
-
-
-def _join_processes(use_cpu: bool) -> PartialState:
-    state = PartialState(cpu=use_cpu)
-    num_started = int(os.environ.get("WORLD_SIZE", 1)) if "LOCAL_RANK" in os.environ else 1
-    if state.num_processes != num_started:
-        # On the CPU accelerate takes each process for the only one unless it is told, and all would do all the work.
-        raise RuntimeError(
-            f"{num_started} processes were started, but accelerate sees {state.num_processes} on {state.device}. Pass "
-            "use_cpu=True to whatever comes first in the script: TrainingArguments or build_features."
-        )
-    return state

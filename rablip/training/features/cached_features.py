@@ -17,8 +17,6 @@ from .shards import FeatureShard, stamp_file
 
 __all__ = ["CachedFeatures", "CachedPicture", "hash_picture", "read_picture"]
 
-_MAX_BYTES = 100_000_000  # as `load_image`
-
 
 class CachedPicture(NamedTuple):
     """Where the features of one picture are, and what the picture was.
@@ -127,7 +125,7 @@ def read_picture(key: str, image: ImageRef, root: str | None) -> bytes:
     if image.path is None:
         return image.data or b""
     try:
-        return read_image_file(image.path, root, _MAX_BYTES)
+        return read_image_file(image.path, root)
     except ImageError as error:
         raise ImageError(f"The picture of {key!r} cannot be used. {error}") from error
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ import torch
 from PIL import Image
 
 from rablip import RablipRetriever, RablipRetrieverProcessor
-from rablip import encoding as encoding_module
 from rablip.encoding import KnowledgeEncoder, encode_knowledge
+from rablip.encoding.batches import plan_batches, run_ahead
 from rablip.knowledge_base import KnowledgeBase
 from rablip.processing import ImageError, ImageRef, KnowledgeItem
 from tests.processing.tiny_tokenizers import make_retriever_processor
@@ -94,7 +96,7 @@ def test_an_item_that_never_fits_is_named(
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(retriever, "encode_knowledge", no_memory)
-    with pytest.raises(RuntimeError, match="Knowledge item 'id 1' alone does not fit"):
+    with pytest.raises(RuntimeError, match="Knowledge item 'id [0-9]+' alone does not fit"):
         encode_knowledge(retriever, processor, base, batch_size=3)
 
 
@@ -113,14 +115,109 @@ def test_other_errors_are_not_taken_for_lack_of_memory(
     assert len(calls) == 1
 
 
-def test_few_large_pictures_wait_at_a_time(
+@pytest.mark.parametrize("num_workers", [0, 1, 3])
+def test_a_thread_holds_one_picture_in_full_size(
+    retriever: Any, processor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int
+) -> None:
+    items = [KnowledgeItem(id=str(number), image=ImageRef(data=png((50, 50 + number)))) for number in range(12)]
+    base, _ = KnowledgeBase.write(items, tmp_path / "base")
+    opened: list[weakref.ref[Image.Image]] = []
+    most = []
+
+    def open_image(item: KnowledgeItem) -> Image.Image | None:
+        gc.collect()
+        most.append(sum(picture() is not None for picture in list(opened)))
+        picture = base.open_item_image(item)
+        assert picture is not None
+        opened.append(weakref.ref(picture))
+        return picture
+
+    encoder = KnowledgeEncoder(retriever, processor, batch_size=4, num_workers=num_workers)
+    assert sum(len(part) for part, _ in encoder.stream(base, open_image)) == len(opened) == 12
+    assert max(most) < max(1, num_workers) + 1
+
+
+def test_a_picture_of_several_items_is_opened_and_looked_at_once(
     retriever: Any, processor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    items = [KnowledgeItem(id=str(number), image=ImageRef(data=png((50, 50)))) for number in range(9)]
+    pictures = [ImageRef(data=png((8, 8), color)) for color in ("red", "blue")]
+    items = [
+        KnowledgeItem(id=str(number), text=f"text {number} " * number, image=pictures[number % 2])
+        for number in range(1, 9)
+    ]
     base, _ = KnowledgeBase.write(items, tmp_path / "base")
-    monkeypatch.setattr(encoding_module, "_MAX_WAITING_PIXELS", 5000)
-    batches = [len(ids) for ids, _ in KnowledgeEncoder(retriever, processor).stream(base)]
-    assert batches == [2, 2, 2, 2, 1]
+    expected = encode_alone(retriever, processor, base)
+    opened, seen = [], []
+    look = retriever.encode_images
+
+    def encode_images(pixel_values: torch.Tensor, image_mask: torch.Tensor | None = None) -> torch.Tensor:
+        seen.append(len(pixel_values))
+        return look(pixel_values, image_mask)
+
+    def open_image(item: KnowledgeItem) -> Image.Image | None:
+        opened.append(item.id)
+        return base.open_item_image(item)
+
+    monkeypatch.setattr(retriever, "encode_images", encode_images)
+    ((listed, embeddings),) = KnowledgeEncoder(retriever, processor).stream(base, open_image)
+    assert [item.id for item in listed] == base.ids
+    np.testing.assert_allclose(embeddings, expected, atol=1e-5)
+    assert len(opened) == 2 and seen == [2]
+
+
+def test_items_come_in_their_order_whatever_the_batches(retriever: Any, processor: Any, base: KnowledgeBase) -> None:
+    for batch_size, num_workers in ((2, 0), (5, 2)):
+        encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size, num_workers=num_workers)
+        listed = [item.id for items, _ in encoder.stream(base, base.open_item_image) for item in items]
+        assert listed == base.ids
+
+
+def test_batches_hold_every_item_once_and_pad_less_than_in_order() -> None:
+    generator = np.random.default_rng(0)
+    picture = ImageRef(data=b"same")
+    items = [
+        KnowledgeItem(
+            id=str(number), text="x" * int(generator.integers(1, 500)), image=picture if number % 5 == 0 else None
+        )
+        for number in range(203)
+    ]
+    batches = plan_batches(items, 16)
+    assert sorted(place for batch in batches for place in batch) == list(range(203))
+    assert max(map(len, batches)) == 16
+    assert all(len({items[place].image for place in batch}) == 1 for batch in batches)
+
+    def padded(planned: list[list[int]]) -> int:
+        return sum(len(batch) * max(len(items[place].text or "") for place in batch) for batch in planned)
+
+    in_order = [list(range(start, min(start + 16, 203))) for start in range(0, 203, 16)]
+    assert padded(batches) < 0.75 * padded(in_order)
+
+
+def test_an_error_in_a_thread_is_raised_in_its_place_and_the_rest_is_not_made() -> None:
+    made = []
+
+    def make(number: int) -> int:
+        if number == 3:
+            raise ValueError("three")
+        made.append(number)
+        return number
+
+    taken = []
+    with pytest.raises(ValueError, match="three"):
+        for number in run_ahead(make, range(1000), 2):
+            taken.append(number)
+    assert taken == [0, 1, 2] and len(made) < 10
+
+
+def test_bf16_is_near_fp32_and_said_in_the_name(retriever: Any, processor: Any, base: KnowledgeBase) -> None:
+    exact = encode_knowledge(retriever, processor, base, bf16=False)
+    rough = encode_knowledge(retriever, processor, base, bf16=True)
+    assert not np.array_equal(exact, rough)
+    assert (exact * rough).sum(axis=1).min() > 0.995
+    assert KnowledgeEncoder(retriever, processor, bf16=True).dtype_name == "bfloat16"
+    assert KnowledgeEncoder(retriever, processor, bf16=False).dtype_name == "float32"
+    # The layers here are too narrow for bf16 to pay on any CPU.
+    assert KnowledgeEncoder(retriever, processor).bf16 is False
 
 
 def test_the_model_is_put_back_as_it_was(processor: Any, base: KnowledgeBase) -> None:
@@ -137,7 +234,7 @@ def test_cut_items_are_counted(retriever: Any, processor: Any, tmp_path: Path) -
     items = [KnowledgeItem(id=str(number), text="word " * (5000 if number == 1 else 2)) for number in range(3)]
     base, _ = KnowledgeBase.write(items, tmp_path / "base")
     encoder = KnowledgeEncoder(retriever, make_retriever_processor(max_knowledge_tokens=40))
-    assert sum(len(ids) for ids, _ in encoder.stream(base)) == 3
+    assert sum(len(part) for part, _ in encoder.stream(base, base.open_item_image)) == 3
     assert encoder.num_truncated == 1
 
 
@@ -150,7 +247,9 @@ def test_a_picture_that_is_gone_is_named(retriever: Any, processor: Any, tmp_pat
         encode_knowledge(retriever, processor, base)
 
 
-@pytest.mark.parametrize("batch_size", [0, -1, True, 2.0])
-def test_batch_size_is_checked(retriever: Any, processor: Any, batch_size: Any) -> None:
+@pytest.mark.parametrize("value", [0, -1, True, 2.0])
+def test_batch_size_and_workers_are_checked(retriever: Any, processor: Any, value: Any) -> None:
     with pytest.raises(ValueError, match="batch_size"):
-        KnowledgeEncoder(retriever, processor, batch_size=batch_size)
+        KnowledgeEncoder(retriever, processor, batch_size=value)
+    with pytest.raises(ValueError, match="num_workers"):
+        KnowledgeEncoder(retriever, processor, num_workers=value or -1)

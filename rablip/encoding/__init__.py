@@ -1,0 +1,7 @@
+"""From knowledge items to embeddings: length-sorted batches, pictures decoded ahead, shards that can be resumed."""
+
+from .encoder import KnowledgeEncoder, encode_knowledge
+from .precision import choose_bf16
+from .shards import EncodingShards, ShardReport
+
+__all__ = ["EncodingShards", "KnowledgeEncoder", "ShardReport", "choose_bf16", "encode_knowledge"]
