@@ -10,7 +10,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
-__all__ = ["Processes", "join_processes"]
+__all__ = ["Processes", "is_first", "join_processes"]
 
 Made = TypeVar("Made")
 
@@ -108,6 +108,16 @@ class Processes:
         if failed:
             raise RuntimeError(f"{len(failed)} of {self.count} processes failed: {'; '.join(failed)}")
         return [made for made, _ in outcomes]
+
+
+def is_first() -> bool:
+    """Whether this is the process that speaks for all of them.
+
+    Example:
+        >>> is_first()
+        True
+    """
+    return int(os.environ.get("RANK", 0)) == 0
 
 
 def _count_started() -> int:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from .indexing import KindOption, OnErrorOption, check_on_error, index_app, report_build
-from .options import DeviceOption, JsonOption, check_model
+from .options import DeviceOption, JsonOption, WorkersOption, check_model
 from .output import one_json_object
 
 __all__ = ["add", "compact", "delete", "merge", "stats", "verify"]
@@ -32,6 +32,7 @@ def add(
     ] = None,
     on_duplicate: DuplicateOption = "fail",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Items encoded at once.")] = 64,
+    workers: WorkersOption = None,
     on_error: OnErrorOption = "skip",
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -46,6 +47,7 @@ def add(
             model=None if model is None else check_model(model),
             on_duplicate=_check_policy(on_duplicate),
             batch_size=batch_size,
+            num_workers=workers,
             on_error=check_on_error(on_error),
             device=device,
         )

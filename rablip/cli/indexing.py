@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from .errors import OneLineErrors
-from .options import DeviceOption, JsonOption, ModelOption, RevisionOption, check_model
+from .options import (
+    Bf16Option,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    RevisionOption,
+    WorkersOption,
+    check_model,
+)
 from .output import one_json_object
 
 if TYPE_CHECKING:
@@ -44,12 +52,18 @@ def build(
     out: Annotated[Path, typer.Option("--out", help="The index folder to write.")],
     kind: KindOption = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Items encoded at once.")] = 64,
+    workers: WorkersOption = None,
+    bf16: Bf16Option = None,
     on_error: OnErrorOption = "skip",
     device: DeviceOption = None,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Encode every knowledge item of SOURCE with the retriever of MODEL and save an index."""
+    """Encode every knowledge item of SOURCE with the retriever of MODEL and save an index.
+
+    Run it again when it was killed: only what is missing is encoded. Several processes or GPUs share the work:
+    torchrun --nproc-per-node 2 -m rablip index build ...
+    """
     from ..index.search_kinds import SearchSettings
     from ..indexing import build_index
 
@@ -60,6 +74,8 @@ def build(
             out=out,
             search=SearchSettings() if kind is None else SearchSettings(kind=cast(Any, kind)),
             batch_size=batch_size,
+            num_workers=workers,
+            bf16=bf16,
             on_error=check_on_error(on_error),
             device=device,
             revision=revision,
@@ -79,7 +95,11 @@ def check_on_error(on_error: str) -> Literal["raise", "skip"]:
 
 
 def report_build(report: BuildReport, as_json: bool, write: Callable[[Mapping[str, Any]], None]) -> None:
-    """Say what was built or added, and name what was left out."""
+    """Say what was built or added, and name what was left out; of several processes the first speaks."""
+    from ..processes import is_first
+
+    if not is_first():
+        return
     for problem in report.problems:
         typer.echo(f"left out {problem}", err=True)
     if as_json:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Bf16Option",
     "DeviceOption",
     "ImageOption",
     "IndexOption",
@@ -15,6 +16,7 @@ __all__ = [
     "JsonOption",
     "ModelOption",
     "RevisionOption",
+    "WorkersOption",
     "check_model",
 ]
 
@@ -36,6 +38,13 @@ RevisionOption = Annotated[
 ImageOption = Annotated[Path | None, typer.Option("--image", help="A picture that belongs to the question.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="Such as cpu or cuda; by default a GPU if any.")]
+
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Threads that open pictures ahead; by default by processors.")
+]
+Bf16Option = Annotated[
+    bool | None, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16; by default where that is faster.")
+]
 
 
 def check_model(model: str) -> str:

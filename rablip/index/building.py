@@ -88,13 +88,18 @@ class IndexBuilder:
         self._writer.write(*check_items(ids, embeddings, columns, self.manifest))
 
     def commit(
-        self, *, items_folders: Sequence[str] = (), on_rows: Callable[[int], None] | None = None
+        self,
+        *,
+        items_folders: Sequence[str] = (),
+        items_files: Mapping[str, FileRecord] | None = None,
+        on_rows: Callable[[int], None] | None = None,
     ) -> IndexManifest:
         """Make what was added a part of the index, in the place of items with the same ids.
 
         Args:
             items_folders: the parts of the knowledge base to which the items belong, inside `folder`; added to those
                 of the manifest.
+            items_files: the records of their files, by their names inside `folder`; None measures them.
             on_rows: called with the number of vectors that entered the search structure.
 
         Returns:
@@ -105,7 +110,8 @@ class IndexBuilder:
         """
         record, files = self._writer.finish(self.manifest.search, on_rows=on_rows)
         old, kept = self._mask_replaced(record, files)
-        names, items = item_records(self.manifest, self.folder, (*self.manifest.items_folders, *items_folders))
+        parts = (*self.manifest.items_folders, *items_folders)
+        names, items = item_records(self.manifest, self.folder, parts, items_files)
         segments = [*old, record] if record.num_items else old
         return replace_segments(self.folder, self.manifest, segments, kept | files | items, items_folders=names)
 

@@ -114,6 +114,10 @@ class HashingWriter:
             records[sums.name] = FileRecord(len(content), hashlib.sha256(content).hexdigest())
         return records
 
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self._num_bytes
+
     @property
     def closed(self) -> bool:
         """Whether nothing more can be written; Arrow asks for it."""

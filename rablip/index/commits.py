@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from .. import __version__
-from .checksums import FileRecord
+from .checksums import BLOCK_BYTES, FileRecord
 from .columns import make_schema
 from .errors import IndexCorruptError, IndexLockedError
 from .locking import lock_folder
@@ -76,10 +76,11 @@ def _open(folder: Path, manifest: IndexManifest, verify: bool | None) -> list[In
     if verify:
         for part in parts:
             part.segment.verify()  # type: ignore[union-attr]
-        own = tuple(f"{record.name}/" for record in manifest.segments)
-        for name in manifest.files:
-            if not name.startswith(own):
-                VerifiedFile(folder / name, manifest.files[name]).verify_whole()
+    own = tuple(f"{record.name}/" for record in manifest.segments)
+    for name, entry in manifest.files.items():
+        # What a knowledge base says of its files is small, and by it they are verified when they are read.
+        if not name.startswith(own) and (verify or entry.num_bytes <= BLOCK_BYTES):
+            VerifiedFile(folder / name, entry).verify_whole()
     return parts
 
 
@@ -269,7 +270,10 @@ def _is_small(part: IndexPart, most: int) -> bool:
 
 
 def item_records(
-    manifest: IndexManifest, folder: Path, items_folders: Sequence[str] | None
+    manifest: IndexManifest,
+    folder: Path,
+    items_folders: Sequence[str] | None,
+    items_files: Mapping[str, FileRecord] | None = None,
 ) -> tuple[tuple[str, ...], dict[str, FileRecord]]:
     """The parts of the knowledge base and the records of their files.
 
@@ -277,12 +281,14 @@ def item_records(
         manifest: the one before.
         folder: the index.
         items_folders: the parts from now on; None keeps those of the manifest that lie in `folder`.
+        items_files: the records of their files, where they are known; the others are measured.
     """
+    given = {**manifest.files, **(items_files or {})}
     names = manifest.items_folders if items_folders is None else tuple(items_folders)
     names = tuple(name for name in names if items_folders is not None or (folder / name).is_dir())
     records: dict[str, FileRecord] = {}
     for name in names:
-        known = {file: entry for file, entry in manifest.files.items() if file.startswith(f"{name}/")}
+        known = {file: entry for file, entry in given.items() if file.startswith(f"{name}/")}
         if known:
             # The hashes made when the items were written stay: measuring again would declare a damaged file whole.
             records |= known

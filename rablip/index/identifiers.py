@@ -17,7 +17,7 @@ from .checksums import FileRecord, HashingWriter
 from .errors import IndexCorruptError
 from .verified_file import VerifiedFile
 
-__all__ = ["IdWriter", "MemoryIds", "StoredIds", "check_ids"]
+__all__ = ["IdWriter", "MemoryIds", "StoredIds", "check_ids", "hash_ids"]
 
 TEXT_NAME, STARTS_NAME, LOOKUP_NAME = "ids.utf8", "ids.starts", "ids.lookup"
 
@@ -80,6 +80,10 @@ class MemoryIds:
     def take(self, rows: Sequence[int] | np.ndarray) -> list[str]:
         """The ids of rows."""
         return [self._names[row] for row in rows]
+
+    def hash_rows(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """The sorted hashes of the ids of rows; None for all rows."""
+        return np.sort(hash_ids(self._names if rows is None else self.take(rows)))
 
     def find(self, ids: Sequence[str]) -> np.ndarray:
         """The row of every id, -1 where there is none."""
@@ -148,6 +152,20 @@ class StoredIds:
                 if name == ids[place]:
                     found[place] = row
         return found
+
+    def read_lookup(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sorted hashes of all ids, and the row of each, uint64."""
+        self._lookup.verify()
+        return self._hashes, self._rows
+
+    def hash_rows(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """The sorted hashes of the ids of rows; None for all rows."""
+        hashes, of_rows = self.read_lookup()
+        if rows is None:
+            return hashes
+        wanted = np.zeros(len(self), dtype=bool)
+        wanted[rows] = True
+        return hashes[wanted[of_rows.astype(np.int64)]]
 
     def find_repeated(self) -> list[str]:
         """Ids that are there more than once."""

@@ -21,7 +21,7 @@ from .embedding_checks import check_items, check_matrix, check_vectors
 from .exact_search import merge_results
 from .identifiers import check_ids
 from .manifest import IndexManifest
-from .parts import IndexPart, count_up, delete_rows, find_rows
+from .parts import IndexPart, count_up, delete_rows, find_rows, hash_live_ids
 from .segments import MemorySegment
 
 __all__ = ["DuplicatePolicy", "KnowledgeIndex", "SearchHit"]
@@ -96,6 +96,10 @@ class KnowledgeIndex:
         for part in self._parts:
             for rows in part.iterate_rows():
                 yield part.segment.ids.take(rows)
+
+    def hash_ids(self) -> np.ndarray:
+        """(num_items,) uint64, the sorted hashes of all ids: what two sets of ids are compared by, without the ids."""
+        return hash_live_ids(self._parts)
 
     def add(
         self,

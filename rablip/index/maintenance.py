@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm.auto import tqdm
 
+from .checksums import FileRecord
 from .columns import make_schema
 from .commits import copy_items, item_records, open_parts, remove_unnamed, replace_segments
 from .locking import lock_folder
 from .manifest import IndexManifest
+from .parts import hash_live_ids
 from .search_kinds import SearchSettings
 from .segment_writing import SegmentWriter
 from .segments import STRUCTURE_NAME, segment_files
 
-WriteItems = Callable[[Path, IndexManifest, Iterable[str]], tuple[str, ...]]
+WriteItems = Callable[[Path, IndexManifest, np.ndarray], tuple[tuple[str, ...], dict[str, FileRecord]]]
 
 __all__ = ["IndexStats", "SegmentStats", "compact_index", "measure_index", "verify_index"]
 
@@ -128,7 +131,8 @@ def compact_index(
         folder: the index.
         search: how it is searched from now on; None keeps the manifest's settings.
         write_items: writes the items that are left into new folders of the index; gets the index, its manifest and
-            the ids, and returns the folders' names. None keeps the items as they are.
+            the sorted hashes of the ids, and returns the folders' names and the records of their files. None keeps the
+            items as they are.
         progress: whether a bar is shown on a terminal.
 
     Returns:
@@ -150,9 +154,8 @@ def compact_index(
                     copy_items(part, writer, on_items=bar.update)
             with tqdm(total=writer.num_vectors, unit="vector", disable=None if progress else True) as bar:
                 record, files = writer.finish(settings, on_rows=bar.update)
-            ids = (name for part in parts for rows in part.iterate_rows() for name in part.segment.ids.take(rows))
-            folders = None if write_items is None else write_items(place, manifest, ids)
-            names, items = item_records(manifest, place, folders)
+            given = (None, None) if write_items is None else write_items(place, manifest, hash_live_ids(parts))
+            names, items = item_records(manifest, place, *given)
             segments = [record] if record.num_items else []
             return replace_segments(
                 place,

@@ -97,6 +97,16 @@ class IndexPart:
         return scores, np.where(rows < 0, -1, np.searchsorted(starts, rows, side="right") - 1)
 
 
+def hash_live_ids(parts: Sequence[IndexPart]) -> np.ndarray:
+    """The sorted hashes of the ids of all items that are not deleted, uint64."""
+    hashes = [
+        part.segment.ids.hash_rows(np.flatnonzero(~part.deleted) if part.num_deleted else None) for part in parts
+    ]
+    if len(hashes) == 1:
+        return hashes[0]
+    return np.sort(np.concatenate([np.empty(0, dtype="<u8"), *hashes]))
+
+
 def find_rows(parts: Sequence[IndexPart], ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The part and the row of every id, both -1 where there is none."""
     of_parts, rows = np.full(len(ids), -1, dtype=np.int64), np.full(len(ids), -1, dtype=np.int64)

@@ -148,7 +148,13 @@ def build_index(
         items, picture_root = read_source(source, root, problems)
         name = name_items_folder()
         knowledge_base, problems = KnowledgeBase.write(
-            items, folder / name, root=picture_root, images=images, on_error=on_error, problems=problems
+            items,
+            folder / name,
+            root=picture_root,
+            images=images,
+            on_error=on_error,
+            problems=problems,
+            progress=progress,
         )
         if not len(knowledge_base):
             said = source if isinstance(source, (str, Path)) else "given"

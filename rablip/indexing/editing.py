@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from ..encoding.encoder import KnowledgeEncoder
 from ..index.building import IndexBuilder
+from ..index.checksums import FileRecord
 from ..index.knowledge_index import DuplicatePolicy, KnowledgeIndex
 from ..index.maintenance import compact_index
 from ..index.manifest import IndexManifest
@@ -21,7 +23,7 @@ from ..processing.knowledge_rablip import KnowledgeItem
 from ..processing.readers_records import Problem
 from ..retriever_source import find_retriever, fingerprint_model, fingerprint_prompts, load_retriever
 from .building import BuildReport, describe_encoding, name_items_folder, read_source, report_build
-from .encoding import encode_and_commit
+from .encoding import encode_and_commit, name_files
 
 __all__ = ["add_knowledge", "compact_knowledge", "delete_knowledge"]
 
@@ -85,7 +87,13 @@ def add_knowledge(
         name = name_items_folder()
         chosen = _choose_items(items, builder, on_duplicate)
         _, problems = KnowledgeBase.write(
-            chosen, place / name, root=picture_root, images=images, on_error=on_error, problems=problems
+            chosen,
+            place / name,
+            root=picture_root,
+            images=images,
+            on_error=on_error,
+            problems=problems,
+            progress=progress,
         )
         return name, problems
 
@@ -155,10 +163,11 @@ def _choose_items(
         yield item
 
 
-def _write_live_items(folder: Path, manifest: IndexManifest, ids: Iterable[str]) -> tuple[str, ...]:
+def _write_live_items(
+    folder: Path, manifest: IndexManifest, id_hashes: np.ndarray
+) -> tuple[tuple[str, ...], dict[str, FileRecord]]:
     if not manifest.items_folders:
-        return ()
-    base = KnowledgeBase.load(*(folder / name for name in manifest.items_folders))
+        return (), {}
+    base = KnowledgeBase.load(*(folder / name for name in manifest.items_folders), id_hashes=id_hashes)
     name = name_items_folder()
-    base.copy(folder / name, set(ids))
-    return (name,)
+    return (name,), name_files(name, base.copy(folder / name))

@@ -15,11 +15,12 @@ from .columns import make_columns
 
 if TYPE_CHECKING:
     from ..encoding import KnowledgeEncoder
+    from ..index.checksums import FileRecord
     from ..index.manifest import IndexManifest
     from ..processes import Processes
     from ..processing.readers_records import Problem
 
-__all__ = ["WriteItems", "encode_and_commit"]
+__all__ = ["WriteItems", "encode_and_commit", "name_files"]
 
 # Writes the new items into a new folder inside the index and returns its name, and what was left out.
 WriteItems = Callable[[IndexBuilder], "tuple[str, list[Problem]]"]
@@ -89,9 +90,15 @@ def encode_and_commit(
                 raise RuntimeError(
                     f"{num_items} items were to be encoded, but {builder.num_added} embeddings came out."
                 )
-            written = builder.commit(items_folders=(items_folder,) if num_items else ())
+            folders = (items_folder,) if num_items else ()
+            written = builder.commit(items_folders=folders, items_files=name_files(items_folder, knowledge_base))
             shards.remove()
             return written, num_truncated
 
         written, num_truncated = processes.lead(finish)
     return written, problems, num_truncated
+
+
+def name_files(items_folder: str, knowledge_base: KnowledgeBase) -> dict[str, FileRecord]:
+    """The records of the files of a part of a knowledge base, by their names inside the index."""
+    return {f"{items_folder}/{name}": record for name, record in knowledge_base.files.items()}

@@ -10,12 +10,15 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..index.building import IndexBuilder
+from ..index.checksums import FileRecord
 from ..index.errors import IndexMismatchError
+from ..index.identifiers import hash_ids
 from ..index.knowledge_index import DuplicatePolicy, KnowledgeIndex
 from ..index.manifest import IndexManifest
 from ..index.parts import find_rows
 from ..knowledge_base import KnowledgeBase
 from .building import check_out, name_items_folder
+from .encoding import name_files
 
 __all__ = ["merge_indexes"]
 
@@ -63,10 +66,11 @@ def merge_indexes(
     manifest = dataclasses.replace(indexes[0].manifest, index_id=IndexManifest.new_id(), generation=0)
     total = sum(map(len, indexes))
     with IndexBuilder(target, manifest) as builder, tqdm(total=total, disable=None if progress else True) as bar:
-        items_folders = []
+        items_folders: list[str] = []
+        items_files: dict[str, FileRecord] = {}
         for number, (place, index) in enumerate(zip(places, indexes, strict=True)):
             others = indexes[:number] if on_duplicate == "skip" else indexes[number + 1 :]
-            kept: set[str] = set()
+            kept = [np.empty(0, dtype="<u8")]
             for names, vectors, columns in _iterate(index, bar):
                 taken = np.zeros(len(names), dtype=bool)
                 for other in others:
@@ -80,12 +84,13 @@ def merge_indexes(
                 chosen = [names[row] for row in rows]
                 of_chosen = {name: [values[row] for row in rows] for name, values in columns.items()}
                 builder.add(chosen, vectors[rows], columns=of_chosen)
-                kept.update(chosen)
+                kept.append(hash_ids(chosen))
             if index.manifest.items_folders:
-                base = KnowledgeBase.load(*(place / name for name in index.manifest.items_folders))
+                parts = [place / name for name in index.manifest.items_folders]
+                base = KnowledgeBase.load(*parts, id_hashes=np.sort(np.concatenate(kept)))
                 items_folders.append(name_items_folder())
-                base.copy(target / items_folders[-1], kept)
-        return builder.commit(items_folders=items_folders)
+                items_files |= name_files(items_folders[-1], base.copy(target / items_folders[-1]))
+        return builder.commit(items_folders=items_folders, items_files=items_files)
 
 
 def _iterate(index: KnowledgeIndex, bar: tqdm) -> Iterator[tuple[list[str], np.ndarray, dict[str, list[object]]]]:

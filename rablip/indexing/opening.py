@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..index.errors import IndexCorruptError
 from ..index.knowledge_index import KnowledgeIndex
 from ..knowledge_base import KnowledgeBase
@@ -53,10 +55,11 @@ def open_index(
             f"The index {source} has no knowledge base in its folder. Open the two apart: KnowledgeIndex.load and "
             "KnowledgeBase.load."
         )
-    ids = set(index.ids)
-    knowledge_base = KnowledgeBase.load(*(source / name for name in index.manifest.items_folders), ids=ids)
-    unknown = [item_id for item_id in ids if item_id not in knowledge_base]
-    if unknown:
+    hashes = index.hash_ids()
+    folders = [source / name for name in index.manifest.items_folders]
+    knowledge_base = KnowledgeBase.load(*folders, id_hashes=hashes)
+    if not np.array_equal(knowledge_base.hash_ids(), hashes):
+        unknown = [name for names in index.iterate_ids() for name in names if name not in knowledge_base]
         raise IndexCorruptError(
             f"{len(unknown)} ids of the index {source} have no knowledge item, the first are {unknown[:5]}. Build the "
             "index again."

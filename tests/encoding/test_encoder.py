@@ -18,8 +18,8 @@ from rablip.encoding import KnowledgeEncoder, encode_knowledge
 from rablip.encoding.batches import plan_batches, run_ahead
 from rablip.knowledge_base import KnowledgeBase
 from rablip.processing import ImageError, ImageRef, KnowledgeItem
+from tests.knowledge_base.test_knowledge_base import png
 from tests.processing.tiny_tokenizers import make_retriever_processor
-from tests.test_knowledge_base import png
 from tests.tiny import make_retriever
 
 

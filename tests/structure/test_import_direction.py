@@ -23,8 +23,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "rablip.hub_cards": (),
     "rablip.index": (),
     "rablip.snapshots": (),
-    "rablip.knowledge_table": ("rablip.processing",),
-    "rablip.knowledge_base": ("rablip.knowledge_table", "rablip.processing"),
+    "rablip.knowledge_base": ("rablip.index", "rablip.processing"),
     "rablip.batch_halving": (),
     "rablip.processes": (),
     "rablip.encoding": (

@@ -1,53 +1,37 @@
-"""The knowledge base: knowledge items in an Arrow table on disk, opened lazily, with their pictures checked."""
+"""The knowledge base: knowledge items in a table on disk, opened lazily and verified, with their pictures checked."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .knowledge_table import empty_table, item_to_row, open_table, row_to_item, write_table
-from .processing.images_rablip import ImageError, load_image
-from .processing.knowledge_rablip import KnowledgeItem
-from .processing.readers_records import Problem
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..index.checksums import FileRecord
+from ..processing.images_rablip import ImageError, load_image
+from ..processing.knowledge_rablip import KnowledgeItem
+from ..processing.readers_records import Problem
+from .errors import KnowledgeBaseError
+from .folder import StoredPart, open_part, place_part
+from .table import item_to_row, row_to_item
+from .visibility import find_visible, has_row
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from PIL.Image import Image
 
-__all__ = ["KnowledgeBase", "KnowledgeBaseError", "Problem"]
+__all__ = ["KnowledgeBase"]
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
-_STATE_NAME = "knowledge_base.json"
+_ROWS_AT_ONCE = 4096
 _SHOWN = 10
 
 
-class KnowledgeBaseError(ValueError):
-    """Items cannot be stored or read; `problems` has every one, the message the first ten.
-
-    Args:
-        message: what is wrong.
-        problems: the items concerned.
-
-    Example:
-        >>> KnowledgeBaseError("no", [Problem("a", "a.png", "missing")]).problems[0].file
-        'a.png'
-    """
-
-    def __init__(self, message: str, problems: Iterable[Problem] = ()) -> None:
-        super().__init__(message)
-        self.problems = list(problems)
-
-
 class KnowledgeBase:
-    """Knowledge items on disk: an Arrow table, read row by row; pictures are opened one at a time.
+    """Knowledge items on disk, read row by row; pictures are opened one at a time, and ids stay on disk too.
 
     Made by `write` or `load`, not by the constructor.
 
@@ -59,15 +43,10 @@ class KnowledgeBase:
         (1, 'The tower opened in 1889.', [])
     """
 
-    def __init__(self, parts: Sequence[_Part], ids: Collection[str] | None = None) -> None:
+    def __init__(self, parts: Sequence[StoredPart], id_hashes: np.ndarray | None = None) -> None:
         self.folder = parts[-1].folder
         self._parts = list(parts)
-        # Of an id in several parts the last counts.
-        self._places: dict[str, tuple[int, int]] = {}
-        for number, part in enumerate(self._parts):
-            for row, item_id in enumerate(part.dataset.data.column("id").to_pylist()):
-                if ids is None or item_id in ids:
-                    self._places[item_id] = (number, row)
+        self._rows = find_visible([part.table for part in parts], id_hashes)
 
     @classmethod
     def write(
@@ -79,6 +58,7 @@ class KnowledgeBase:
         images: Literal["embed", "reference"] = "embed",
         on_error: Literal["raise", "skip"] = "raise",
         problems: list[Problem] | None = None,
+        progress: bool = False,
     ) -> tuple[KnowledgeBase, list[Problem]]:
         """Write items into a new folder as a stream; every picture is fully decoded, so that all bad ones are named.
 
@@ -90,6 +70,7 @@ class KnowledgeBase:
                 keeps the paths, and the pictures must stay where they are.
             on_error: "raise" reports all problems in one error and writes nothing; "skip" leaves those items out.
             problems: a list that a reader fills while `items` is read; its entries count like the base's own.
+            progress: whether a bar is shown on a terminal.
 
         Returns:
             The knowledge base, and the problems of the items that were left out.
@@ -114,38 +95,57 @@ class KnowledgeBase:
             if found and (on_error == "raise" or num_items == 0):
                 raise KnowledgeBaseError(_describe(found, num_items), found)
 
-        _place_table(_checked_rows(items, base, images, found), target, images=images, root=base, check=check)
+        rows = _checked_rows(items, base, images, found, progress)
+        place_part(rows, target, images=images, root=base, check=check)
         for problem in found:
             logger.warning("Left out: %s", problem)
         return cls.load(target), found
 
     @classmethod
     def load(
-        cls, *folders: str | Path, root: str | Path | None = None, ids: Collection[str] | None = None
+        cls, *folders: str | Path, root: str | Path | None = None, id_hashes: np.ndarray | None = None
     ) -> KnowledgeBase:
-        """Open a knowledge base; no picture is read.
+        """Open a knowledge base; no picture is read, and what is read is first compared with its hashes.
 
         Args:
             folders: where it was written; of several, which belong together, an item's last version counts.
-            ids: the items that are still there; None for all.
             root: where referenced pictures are now; None for where they were.
+            id_hashes: sorted hashes of the ids that are still there (`KnowledgeIndex.hash_ids`); None for all.
 
         Raises:
             FileNotFoundError: when a folder is no knowledge base.
             KnowledgeBaseError: when its files are damaged; names the folder.
         """
-        return cls([_open_part(Path(folder), root) for folder in folders], ids)
+        return cls([open_part(Path(folder), root) for folder in folders], id_hashes)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return sum(map(len, self._rows))
 
     def __contains__(self, item_id: object) -> bool:
-        return item_id in self._places
+        return isinstance(item_id, str) and self._find(item_id) is not None
 
     @property
     def ids(self) -> list[str]:
         """The ids of all items, in order."""
-        return list(self._places)
+        return [
+            name
+            for part, rows in zip(self._parts, self._rows, strict=True)
+            for start in range(0, len(rows), _ROWS_AT_ONCE)
+            for name in part.table.ids.take(np.asarray(rows[start : start + _ROWS_AT_ONCE]))
+        ]
+
+    def hash_ids(self) -> np.ndarray:
+        """(num_items,) uint64, the sorted hashes of all ids, as `KnowledgeIndex.hash_ids` gives them."""
+        hashes = [
+            part.table.ids.hash_rows(None if isinstance(rows, range) else rows)
+            for part, rows in zip(self._parts, self._rows, strict=True)
+        ]
+        return hashes[0] if len(hashes) == 1 else np.sort(np.concatenate(hashes))
+
+    @property
+    def files(self) -> dict[str, FileRecord]:
+        """The records of all files of a base in one folder, by their names in it."""
+        return dict(self._parts[-1].files)
 
     @property
     def root(self) -> Path | None:
@@ -165,10 +165,11 @@ class KnowledgeBase:
         Raises:
             KeyError: when there is none.
         """
-        if item_id not in self._places:
+        place = self._find(item_id) if isinstance(item_id, str) else None
+        if place is None:
             raise KeyError(f"There is no knowledge item {str(item_id)[:80]!r} among the {len(self)} of {self.folder}")
-        number, row = self._places[item_id]
-        return row_to_item(self._parts[number].dataset[row])
+        number, row = place
+        return row_to_item(self._parts[number].table.read(row))
 
     def __iter__(self) -> Iterator[KnowledgeItem]:
         return self.iterate()
@@ -180,14 +181,22 @@ class KnowledgeBase:
             start: the first item's place among all.
             stop: the place after the last; None for the end.
         """
-        for number, row in list(self._places.values())[start:stop]:
-            yield row_to_item(self._parts[number].dataset[row])
+        return map(row_to_item, self._read_rows(start, stop))
 
-    def _rows(self) -> Iterator[Mapping[str, Any]]:
-        for number, part in enumerate(self._parts):
-            for place, row in enumerate(part.dataset):
-                if self._places.get(row["id"]) == (number, place):
-                    yield row
+    def _read_rows(self, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
+        first, last = start, len(self) if stop is None else stop
+        for part, rows in zip(self._parts, self._rows, strict=True):
+            for row in rows[max(first, 0) : max(last, 0)]:
+                yield part.table.read(int(row))
+            first, last = first - len(rows), last - len(rows)
+
+    def _find(self, item_id: str) -> tuple[int, int] | None:
+        """The part and the row of an item; the last part that has it, if it is visible there."""
+        for number in range(len(self._parts) - 1, -1, -1):
+            row = int(self._parts[number].table.ids.find([item_id])[0])
+            if row >= 0:
+                return (number, row) if has_row(self._rows[number], row) else None
+        return None
 
     def open_image(self, item_id: str) -> Image | None:
         """Open the picture of an item, or return None when it has none.
@@ -202,17 +211,17 @@ class KnowledgeBase:
         """Open the picture of an item that was read from this knowledge base; like `open_image`."""
         if item.image is None:
             return None
+        root = self.root_of(item.id) if item.image.path is not None else None
         try:
-            return load_image(item.image, root=self.root_of(item.id))
+            return load_image(item.image, root=root)
         except ImageError as error:
             raise ImageError(f"Knowledge item {item.id!r}: {error}") from error
 
-    def copy(self, folder: str | Path, ids: Collection[str]) -> KnowledgeBase:
-        """Write some of the items into a new folder, as they are: no picture is opened.
+    def copy(self, folder: str | Path) -> KnowledgeBase:
+        """Write the items into a new folder, as they are: no picture is opened.
 
         Args:
             folder: must not exist yet.
-            ids: which items.
 
         Raises:
             ValueError: when pictures are referenced in different folders.
@@ -220,13 +229,23 @@ class KnowledgeBase:
         """
         target = Path(folder).resolve()
         root = self.root
-        rows = (dict(row) for row in self._rows() if row["id"] in ids)
-        _place_table(rows, target, images="embed" if root is None else "reference", root=root)
+        place_part(self._read_rows(), target, images="embed" if root is None else "reference", root=root)
         return KnowledgeBase.load(target)
+
+    def verify(self) -> None:
+        """Check every byte of every file.
+
+        Raises:
+            IndexCorruptError: names the file and the bytes that differ.
+        """
+        for part in self._parts:
+            for file in part.table.files:
+                file.verify()
 
     def root_of(self, item_id: str) -> Path | None:
         """What the path of an item's picture is relative to; None where there is no such item, or it has no root."""
-        return self._parts[self._places[item_id][0]].root if item_id in self._places else None
+        place = self._find(item_id)
+        return None if place is None else self._parts[place[0]].root
 
     def validate(self) -> list[Problem]:
         """Fully decode every picture again and return those that fail.
@@ -237,7 +256,7 @@ class KnowledgeBase:
             []
         """
         found = []
-        for row in self._rows():
+        for row in self._read_rows():
             item = row_to_item(row)
             try:
                 self.open_item_image(item)
@@ -246,70 +265,13 @@ class KnowledgeBase:
         return found
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One folder of a knowledge base."""
-
-    folder: Path
-    dataset: Dataset
-    root: Path | None
-
-
-def _open_part(source: Path, root: str | Path | None) -> _Part:
-    if not (source / _STATE_NAME).is_file():
-        raise FileNotFoundError(
-            f"{source} is not a knowledge base: it has no {_STATE_NAME}. Build one: rablip index build SOURCE "
-            "--model M --out DIR."
-        )
-    try:
-        state = json.loads((source / _STATE_NAME).read_text(encoding="utf-8"))
-        version, num_items, stored_root = state["format_version"], state["num_items"], state["root"]
-        if version != FORMAT_VERSION:
-            raise ValueError(f"it has format version {version!r}, this rablip reads {FORMAT_VERSION}")
-        dataset = open_table(source) if num_items else empty_table()
-        if len(dataset) != num_items:
-            raise ValueError(f"it has {len(dataset)} items, {_STATE_NAME} says {num_items}")
-        place = root if root is not None else stored_root
-        return _Part(source, dataset, None if place is None else Path(place))
-    except (ValueError, KeyError, TypeError, OSError) as error:  # Arrow's errors are ValueErrors and OSErrors
-        raise KnowledgeBaseError(f"The knowledge base {source} cannot be read: {error}") from error
-
-
-def _place_table(
-    rows: Iterator[dict[str, Any]],
-    target: Path,
-    *,
-    images: str,
-    root: Path | None,
-    check: Callable[[int], None] = lambda num_items: None,
-) -> None:
-    """Write rows as a knowledge base that appears in its place as a whole, after a check of their number."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
-        num_items = write_table(rows, cache=Path(scratch, "cache"), folder=Path(scratch, "table"))
-        check(num_items)
-        stored_root = str(root) if images == "reference" and root is not None else None
-        state = {"format_version": FORMAT_VERSION, "num_items": num_items, "images": images, "root": stored_root}
-        Path(scratch, "table", _STATE_NAME).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-        _sync_files(Path(scratch, "table"))
-        if target.exists():
-            target.rmdir()
-        os.replace(Path(scratch, "table"), target)
-
-
 def _checked_rows(
-    items: Iterable[KnowledgeItem], root: Path | None, images: str, problems: list[Problem]
+    items: Iterable[KnowledgeItem], root: Path | None, images: str, problems: list[Problem], progress: bool
 ) -> Iterator[dict[str, Any]]:
-    seen: set[str] = set()
-    for item in items:
+    bar = tqdm(items, desc="reading", unit="item", disable=None if progress else True)
+    for item in bar:
         if not isinstance(item, KnowledgeItem):
             raise TypeError(f"A knowledge base holds KnowledgeItem, got {type(item).__name__}.")
-        if item.id in seen:
-            raise KnowledgeBaseError(
-                f"The id {item.id!r} is there twice. Give every knowledge item an id of its own: answers cite items "
-                "by id."
-            )
-        seen.add(item.id)
         data = path = None
         if item.image is not None:
             data, path = item.image.data, item.image.path
@@ -321,6 +283,7 @@ def _checked_rows(
                     path = str(Path(path).resolve())  # another process has another working folder
             except (ImageError, OSError) as error:
                 problems.append(Problem(item.id, item.image.name, _cause(error)))
+                bar.set_postfix({"left out": len(problems)})
                 continue
         try:
             yield item_to_row(item, image_bytes=data, image_path=path)
@@ -346,9 +309,3 @@ def _describe(problems: list[Problem], num_items: int) -> str:
         f"{len(problems)} of {num_items + len(problems)} knowledge items cannot be used:\n{shown}{more}\n"
         'Repair them, or leave them out with on_error="skip".'
     )
-
-
-def _sync_files(folder: Path) -> None:
-    for path in folder.iterdir():
-        with open(path, "rb+") as handle:
-            os.fsync(handle.fileno())

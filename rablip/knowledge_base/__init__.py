@@ -1,0 +1,7 @@
+"""The knowledge base: knowledge items on disk, with their pictures, opened lazily and verified."""
+
+from ..processing.readers_records import Problem
+from .base import KnowledgeBase
+from .errors import KnowledgeBaseError
+
+__all__ = ["KnowledgeBase", "KnowledgeBaseError", "Problem"]
