@@ -75,6 +75,10 @@ def find_retriever(model: str | Path, *, revision: str | None = None) -> Retriev
             f"{folder} holds a model of type {kind!r}, an index needs the retriever ({_MODEL_TYPE!r}). Give the "
             "retriever's folder, or a bundle with retriever/."
         )
+    if (root / "adapter_config.json").is_file():
+        raise FileNotFoundError(
+            f"{model} holds an adapter, not a whole retriever. Merge it into its base first: rablip merge {model} OUT."
+        )
     raise FileNotFoundError(
         f"{model} has neither a config.json nor a {_SUBFOLDER}/config.json: it is no model folder."
     )
@@ -117,6 +121,7 @@ def fingerprint_model(model: str | Path | RetrieverSource | Any, processor: Any 
     Raises:
         FileNotFoundError: when there is no such model.
         TypeError: when a loaded retriever comes without its processor.
+        ValueError: when a loaded retriever carries an adapter that is not merged into it.
     """
     if isinstance(model, RetrieverSource):
         return fingerprint_folder(model.folder)
@@ -124,6 +129,11 @@ def fingerprint_model(model: str | Path | RetrieverSource | Any, processor: Any 
         return fingerprint_folder(find_retriever(model).folder)
     if processor is None:
         raise TypeError("The fingerprint of a loaded retriever covers its processor: pass it as `processor`.")
+    if hasattr(model, "peft_config") or getattr(model, "_hf_peft_config_loaded", False):
+        raise ValueError(
+            "The retriever carries an adapter, of which saving keeps only the adapter: the fingerprint would not tell "
+            "its base. Merge it first: model = model.merge_and_unload()."
+        )
     # Saved and read back, so that a loaded model and its folder have one fingerprint.
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)

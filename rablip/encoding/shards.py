@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SHARDS_NAME", "EncodingShards", "ShardReport"]
 
 logger = logging.getLogger(__name__)
+Check = Callable[[Sequence[KnowledgeItem], np.ndarray], None]
 
 # Inside the folder of an index while it is built.
 SHARDS_NAME = ".encoding"
@@ -96,6 +97,7 @@ class EncodingShards:
         self,
         encoder: KnowledgeEncoder,
         knowledge_base: KnowledgeBase,
+        check: Check,
         *,
         rank: int = 0,
         num_processes: int = 1,
@@ -106,12 +108,14 @@ class EncodingShards:
         Args:
             encoder: with the model.
             knowledge_base: the items; the same in every process.
+            check: called with items and their embeddings; raises where the index will not take them.
             rank: number of this process.
             num_processes: how many processes share the shards.
             progress: whether the first process shows a bar on a terminal.
 
         Raises:
             ImageError: when a picture cannot be opened; names item and file.
+            Exception: as `check` raises it.
             OSError: when the disk is full; the shards that are whole stay.
         """
         shares = [self._rows(number) for number in range(rank, self.num_shards, num_processes)]
@@ -127,7 +131,10 @@ class EncodingShards:
                     continue
                 before = encoder.num_truncated
                 items = knowledge_base.iterate(rows.start, rows.stop)
-                parts = [part for _, part in encoder.stream(items, knowledge_base.open_item_image, bar)]
+                parts = []
+                for some, embeddings in encoder.stream(items, knowledge_base.open_item_image, bar):
+                    check(some, embeddings)
+                    parts.append(embeddings)
                 self._write(number, np.concatenate(parts), content, encoder.num_truncated - before)
                 num_encoded += len(rows)
         if num_found:

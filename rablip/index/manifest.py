@@ -31,7 +31,8 @@ class IndexManifest:
 
     Args:
         model_id: the retriever: a Hub id, or the absolute path of a local folder.
-        model_fingerprint: sha256 of its weights, config and processor; what decides whether a model fits.
+        model_fingerprint: sha256 of its weights (an adapter is merged into them), config and processor; what decides
+            whether a model fits.
         embedding_dim: dimension of the embeddings.
         rablip_version: the version that built the index.
         model_revision: commit of the Hub repository; None for a local folder.

@@ -99,10 +99,11 @@ def add_knowledge(
 
     written, problems, num_truncated = encode_and_commit(
         place,
-        None,
+        before,
         write_items,
         encoder,
         processes,
+        adds=True,
         key=describe_encoding(before),
         shard_size=shard_size,
         progress=progress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 
 from ..encoding.shards import SHARDS_NAME, EncodingShards
 from ..index.building import IndexBuilder
+from ..index.embedding_checks import check_items
 from ..knowledge_base import KnowledgeBase
 from .columns import make_columns
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..encoding import KnowledgeEncoder
     from ..index.checksums import FileRecord
     from ..index.manifest import IndexManifest
     from ..processes import Processes
+    from ..processing.knowledge_rablip import KnowledgeItem
     from ..processing.readers_records import Problem
 
 __all__ = ["WriteItems", "encode_and_commit", "name_files"]
@@ -28,11 +32,12 @@ WriteItems = Callable[[IndexBuilder], "tuple[str, list[Problem]]"]
 
 def encode_and_commit(
     folder: Path,
-    manifest: IndexManifest | None,
+    manifest: IndexManifest,
     write_items: WriteItems,
     encoder: KnowledgeEncoder,
     processes: Processes,
     *,
+    adds: bool = False,
     key: str,
     shard_size: int | None,
     progress: bool,
@@ -44,10 +49,11 @@ def encode_and_commit(
 
     Args:
         folder: the index.
-        manifest: of a new index; None to add to the one that is there.
+        manifest: of the index.
         write_items: called in the first process.
         encoder: with the model.
         processes: of this run.
+        adds: whether the index is there already and is added to.
         key: what makes the embeddings.
         shard_size: items of a shard; None for a number by how many there are.
         progress: whether a bar is shown on a terminal.
@@ -56,14 +62,19 @@ def encode_and_commit(
         The manifest as written, what was left out, and how many items were cut; in every process.
 
     Raises:
+        ValueError: when an embedding cannot be used; names the item.
         RuntimeError: when another process failed; has its words.
     """
+
+    def check(items: Sequence[KnowledgeItem], embeddings: np.ndarray) -> None:
+        check_items([item.id for item in items], embeddings, make_columns(items), manifest)
+
     describe = partial(EncodingShards, folder / SHARDS_NAME, key, shard_size=shard_size)
     with ExitStack() as stack:
 
         def start() -> tuple[str, int, list[Problem]]:
             nonlocal builder
-            builder = stack.enter_context(IndexBuilder(folder, manifest))
+            builder = stack.enter_context(IndexBuilder(folder, None if adds else manifest))
             name, problems = write_items(builder)
             num_items = len(KnowledgeBase.load(folder / name))
             describe(num_items).prepare()
@@ -75,7 +86,12 @@ def encode_and_commit(
         knowledge_base = KnowledgeBase.load(folder / items_folder)
         processes.join(
             lambda: shards.encode(
-                encoder, knowledge_base, rank=processes.rank, num_processes=processes.count, progress=progress
+                encoder,
+                knowledge_base,
+                check,
+                rank=processes.rank,
+                num_processes=processes.count,
+                progress=progress,
             )
         )
 

@@ -33,11 +33,11 @@ def open_index(
 
     Raises:
         FileNotFoundError: when the folder is no index, or the model does not exist.
-        ValueError: when an index on the Hub comes without its commit.
+        ValueError: when an index on the Hub comes without its commit, or without its pictures.
         IndexMismatchError: when another model built the index; has both values.
         IndexCorruptError: when a file is missing, truncated or altered, or an id has no knowledge item.
     """
-    source = fetch_index(folder, revision=revision).folder
+    source, commit = fetch_index(folder, revision=revision)
     expected: dict[str, Any] = {}
     if model is not None:
         from ..configuration.configuration_rablip import RablipRetrieverConfig
@@ -58,6 +58,12 @@ def open_index(
     hashes = index.hash_ids()
     folders = [source / name for name in index.manifest.items_folders]
     knowledge_base = KnowledgeBase.load(*folders, id_hashes=hashes)
+    if commit is not None and knowledge_base.roots:
+        # Whoever made it would choose which of this machine's pictures are opened.
+        raise ValueError(
+            f"The index {folder} of the Hub takes pictures from folders of this machine: "
+            f"{sorted(map(str, knowledge_base.roots))}. Ask for one that holds its pictures."
+        )
     if not np.array_equal(knowledge_base.hash_ids(), hashes):
         unknown = [name for names in index.iterate_ids() for name in names if name not in knowledge_base]
         raise IndexCorruptError(

@@ -148,16 +148,20 @@ class KnowledgeBase:
         return dict(self._parts[-1].files)
 
     @property
+    def roots(self) -> set[Path]:
+        """The folders that the paths of referenced pictures are relative to; none where pictures are in the tables."""
+        return {part.root for part in self._parts if part.root is not None}
+
+    @property
     def root(self) -> Path | None:
         """What the paths of referenced pictures are relative to; None where pictures are in the table.
 
         Raises:
             ValueError: when the parts have different ones.
         """
-        roots = {part.root for part in self._parts}
-        if len(roots) > 1:
-            raise ValueError(f"The parts of the knowledge base {self.folder} have different picture folders: {roots}.")
-        return roots.pop()
+        if len({part.root for part in self._parts}) > 1:
+            raise ValueError(f"The parts of the knowledge base {self.folder} have different folders: {self.roots}.")
+        return self._parts[0].root
 
     def __getitem__(self, item_id: str) -> KnowledgeItem:
         """Return one item by its id.
@@ -251,6 +255,7 @@ class KnowledgeBase:
         """Fully decode every picture again and return those that fail.
 
         Example:
+            >>> import tempfile
             >>> base, _ = KnowledgeBase.write([], Path(tempfile.mkdtemp()) / "empty")
             >>> base.validate()
             []

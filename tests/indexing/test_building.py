@@ -17,10 +17,12 @@ from PIL import Image
 
 from rablip import RablipRetriever
 from rablip.index import IndexCorruptError, IndexManifest, IndexMismatchError
-from rablip.indexing import build_index, encode_knowledge, fingerprint_model, index_knowledge, open_index
+from rablip.indexing import build_index, encode_knowledge, fingerprint_model, index_knowledge, open_index, opening
 from rablip.knowledge_base import KnowledgeBase, KnowledgeBaseError
 from rablip.processing import ImageRef, KnowledgeItem, RablipRetrieverProcessor
 from rablip.retriever_source import find_retriever, load_retriever
+from rablip.snapshots import Snapshot
+from rablip.training import add_lora
 from tests.conftest import ROOT
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "YCbCr", "LAB"]
@@ -224,6 +226,26 @@ def test_nan_weights_stop_the_build_and_name_items(tiny_bundle: Path, tmp_path: 
     base, _ = KnowledgeBase.write([KnowledgeItem(id="a", text="x")], tmp_path / "base")
     with pytest.raises(ValueError, match="NaN, infinite or zero: item 'a'"):
         index_knowledge(retriever, processor, base, progress=False)
+    for part in (retriever, processor):
+        part.save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="NaN, infinite or zero: item 'a'"):
+        build_index(base, model=tmp_path / "model", out=tmp_path / "index", progress=False)
+    assert not list((tmp_path / "index").rglob("shard-*"))
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft
+def test_a_retriever_with_an_adapter_has_no_fingerprint(tiny_bundle: Path, tmp_path: Path) -> None:
+    retriever, processor = load_retriever(find_retriever(tiny_bundle))
+    whole = fingerprint_model(retriever, processor)
+    adapted = add_lora(retriever, parts=["qformer"], rank=2)
+    with pytest.raises(ValueError, match="merge_and_unload"):
+        fingerprint_model(adapted, processor)
+    with pytest.raises(ValueError, match="merge_and_unload"):
+        fingerprint_model(adapted.get_base_model(), processor)
+    adapted.save_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="rablip merge"):
+        find_retriever(tmp_path)
+    assert fingerprint_model(adapted.merge_and_unload(), processor) == whole  # a new adapter changes nothing
 
 
 def test_a_truncated_checkpoint_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -281,3 +303,15 @@ def test_names_agree_with_the_public_face() -> None:
     assert rablip.open_index is open_index
     assert issubclass(rablip.RablipRetriever, RablipRetriever)
     assert issubclass(rablip.RablipRetrieverProcessor, RablipRetrieverProcessor)
+
+
+def test_an_index_of_the_hub_may_not_choose_which_pictures_here_are_opened(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "private.png")
+    item = KnowledgeItem(id="a", image=ImageRef(path="private.png"))
+    build_index([item], model=tiny_bundle, out=tmp_path / "index", root=tmp_path, images="reference", progress=False)
+    assert open_index(tmp_path / "index")[1].open_image("a") is not None
+    monkeypatch.setattr(opening, "fetch_index", lambda *_, **__: Snapshot(tmp_path / "index", 40 * "0"))
+    with pytest.raises(ValueError, match="takes pictures from folders of this machine"):
+        open_index("someone/index", revision=40 * "0")

@@ -112,6 +112,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.hub",
         "rablip.index",
         "rablip.indexing",
+        "rablip.processes",
         "rablip.processing",
         "rablip.quickstart",
         "rablip.tiny_checkpoint",
