@@ -135,8 +135,11 @@ class KnowledgeEncoder:
         for item in items:
             if item.image is not None and item.image not in rows:
                 rows[item.image] = len(pixels)
-                stacked = stack_pictures([[open_image(item)]], self.processor.image_processor)
-                pixels.append(stacked["pixel_values"])
+                opened = open_image(item)
+                if opened is None:
+                    raise ValueError(f"Knowledge item {item.id!r} has a picture, but open_image gave none.")
+                pixels.append(stack_pictures([[opened]], self.processor.image_processor)["pixel_values"])
+                del opened  # or it would be held while the next one is opened
         is_cuda = self.retriever.device.type == "cuda"
         return _Batch(
             window=window,

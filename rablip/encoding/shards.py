@@ -91,7 +91,7 @@ class EncodingShards:
         self.folder.mkdir(parents=True, exist_ok=True)
         for left_over in self.folder.glob(".*.tmp"):
             left_over.unlink(missing_ok=True)
-        write_atomically(place, lambda temporary: temporary.write_text(json.dumps(self._plan, indent=2)) and None)
+        write_atomically(place, lambda temporary: temporary.write_text(json.dumps(self._plan, indent=2)))
 
     def encode(
         self,
@@ -173,7 +173,7 @@ class EncodingShards:
     def _write(self, number: int, embeddings: np.ndarray, content: str, num_truncated: int) -> None:
         header = {"content": content, "embeddings": _hash(embeddings), "num_truncated": str(num_truncated)}
         data = save({"embeddings": embeddings}, metadata=header)
-        write_atomically(self._path(number), lambda temporary: temporary.write_bytes(data) and None)
+        write_atomically(self._path(number), lambda temporary: temporary.write_bytes(data))
 
     def _read_header(self, number: int) -> dict[str, str]:
         """What a shard tells of itself; nothing where there is none, or none that can be read."""

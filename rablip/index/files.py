@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["sync_folder", "write_atomically"]
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to disk, and rename it onto `path`.
 
     Args:
@@ -22,7 +22,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     Example:
         >>> import tempfile
         >>> file = Path(tempfile.mkdtemp(), "note.txt")
-        >>> write_atomically(file, lambda temporary: temporary.write_text("new") and None)
+        >>> write_atomically(file, lambda temporary: temporary.write_text("new"))
         >>> file.read_text()
         'new'
     """

@@ -70,6 +70,7 @@ def encode_and_commit(
         check_items([item.id for item in items], embeddings, make_columns(items), manifest)
 
     describe = partial(EncodingShards, folder / SHARDS_NAME, key, shard_size=shard_size)
+    builder: IndexBuilder | None = None
     with ExitStack() as stack:
 
         def start() -> tuple[str, int, list[Problem]]:
@@ -80,7 +81,6 @@ def encode_and_commit(
             describe(num_items).prepare()
             return name, num_items, problems
 
-        builder: IndexBuilder | None = None
         items_folder, num_items, problems = processes.lead(start)
         shards = describe(num_items)
         knowledge_base = KnowledgeBase.load(folder / items_folder)

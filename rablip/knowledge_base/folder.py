@@ -106,7 +106,7 @@ def place_part(
             "files": {name: dataclasses.asdict(record) for name, record in files.items()},
         }
         text = json.dumps({**state, "checksum": _sign(state)}, indent=2) + "\n"
-        write_atomically(folder / STATE_NAME, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+        write_atomically(folder / STATE_NAME, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         if target.exists():
             target.rmdir()
         os.replace(folder, target)
