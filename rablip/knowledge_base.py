@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 FORMAT_VERSION = 1
 _STATE_NAME = "knowledge_base.json"
 _SHOWN = 10
+_TEXT_COLUMNS = ("title", "caption", "text")
 
 
 class KnowledgeBaseError(ValueError):
@@ -179,6 +180,22 @@ class KnowledgeBase:
             for place, row in enumerate(part.dataset):
                 if self._places.get(row["id"]) == (number, place):
                     yield row
+
+    def read_texts(self, ids: Sequence[str]) -> list[tuple[str | None, str | None, str | None]]:
+        """Title, caption and text of items; their pictures, which are most of the table, are not read.
+
+        Raises:
+            KeyError: when there is no such item.
+        """
+        found: dict[str, tuple[str | None, str | None, str | None]] = {}
+        for number, part in enumerate(self._parts):
+            names = [item_id for item_id in ids if self._places[item_id][0] == number]
+            if names:
+                rows = [self._places[item_id][1] for item_id in names]
+                columns = part.dataset.select_columns(list(_TEXT_COLUMNS))[rows]
+                texts = zip(*(columns[name] for name in _TEXT_COLUMNS), strict=True)
+                found.update(zip(names, texts, strict=True))
+        return [found[item_id] for item_id in ids]
 
     def open_image(self, item_id: str) -> Image | None:
         """Open the picture of an item, or return None when it has none.

@@ -45,6 +45,9 @@ def build(
     kind: KindOption = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Items encoded at once.")] = 64,
     on_error: OnErrorOption = "skip",
+    lexical: Annotated[
+        bool, typer.Option("--lexical", help="Also build the lexical part, for --retrieval hybrid.")
+    ] = False,
     device: DeviceOption = None,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
@@ -63,6 +66,7 @@ def build(
             on_error=check_on_error(on_error),
             device=device,
             revision=revision,
+            lexical=lexical,
         )
         report_build(report, as_json, write)
 

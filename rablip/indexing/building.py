@@ -16,9 +16,13 @@ from ..index.building import IndexBuilder
 from ..index.commits import ITEMS_PREFIX
 from ..index.knowledge_index import KnowledgeIndex
 from ..index.manifest import MANIFEST_NAME, IndexManifest
+from ..index.score_scales import SCALES_NAME
 from ..index.search_kinds import SearchSettings
 from ..index.segment_writing import DELETED_PREFIX, SEGMENT_PREFIX
 from ..knowledge_base import KnowledgeBase
+from ..lexical.bm25 import check_bm25s
+from ..lexical.building import build_lexical_index
+from ..lexical.storage import LEXICAL_NAME, LEXICAL_PREFIX, remove_lexical_index
 from ..processing.knowledge_rablip import KnowledgeItem
 from ..processing.readers_records import Problem
 from ..processing.readers_sources import open_source, source_root
@@ -41,7 +45,11 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_OWN_NAMES = (MANIFEST_NAME, f"{ITEMS_PREFIX}*", f"{SEGMENT_PREFIX}*", f"{DELETED_PREFIX}*", ".*")
+_OWN_NAMES = (
+    *(MANIFEST_NAME, LEXICAL_NAME, SCALES_NAME),
+    *(f"{prefix}*" for prefix in (ITEMS_PREFIX, SEGMENT_PREFIX, DELETED_PREFIX, LEXICAL_PREFIX)),
+    ".*",
+)
 # What every index can be filtered by.
 _COLUMNS = {"modality": "string"}
 
@@ -83,6 +91,7 @@ def build_index(
     root: str | Path | None = None,
     device: Any = None,
     revision: str | None = None,
+    lexical: bool = False,
     progress: bool = True,
 ) -> BuildReport:
     """Read a source, store its items, encode them with the model's retriever and save the index.
@@ -101,6 +110,7 @@ def build_index(
         root: what picture paths are relative to; None for the source's own folder.
         device: where the retriever runs; None for the CPU.
         revision: branch, tag or commit when `model` is a Hub id.
+        lexical: also build the lexical part, for hybrid searches (`build_lexical_index`).
         progress: whether a bar is shown on a terminal.
 
     Returns:
@@ -112,7 +122,10 @@ def build_index(
             twice.
         ValueError: when the source holds no items, or the model is no retriever.
         FileExistsError: when `out` holds something else than an index.
+        ImportError: when `lexical` and `bm25s` is not installed; nothing is encoded then.
     """
+    if lexical:
+        check_bm25s()
     started = time.perf_counter()
     folder = Path(out)
     check_out(folder)
@@ -144,6 +157,10 @@ def build_index(
         encoder = KnowledgeEncoder(retriever, processor, batch_size=batch_size)
         encode_into(builder, encoder, knowledge_base, progress=progress)
         num_items = builder.commit(items_folders=(items_folder,)).num_items
+        # What the words of an index that was here before are, is of no use and may tell of items that are gone.
+        remove_lexical_index(folder)
+    if lexical:
+        build_lexical_index(folder, progress=progress)
     seconds = time.perf_counter() - started
     if encoder.num_truncated:
         logger.warning("%d of %d items were longer than the limit and were cut.", encoder.num_truncated, num_items)

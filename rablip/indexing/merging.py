@@ -15,6 +15,7 @@ from ..index.knowledge_index import DuplicatePolicy, KnowledgeIndex
 from ..index.manifest import IndexManifest
 from ..index.parts import find_rows
 from ..knowledge_base import KnowledgeBase
+from ..lexical.storage import remove_lexical_index
 from .building import check_out, name_items_folder
 
 __all__ = ["merge_indexes"]
@@ -85,7 +86,9 @@ def merge_indexes(
                 base = KnowledgeBase.load(*(place / name for name in index.manifest.items_folders))
                 items_folders.append(name_items_folder())
                 base.copy(target / items_folders[-1], kept)
-        return builder.commit(items_folders=items_folders)
+        merged = builder.commit(items_folders=items_folders)
+        remove_lexical_index(target)
+        return merged
 
 
 def _iterate(index: KnowledgeIndex, bar: tqdm) -> Iterator[tuple[list[str], np.ndarray, dict[str, list[object]]]]:
