@@ -30,7 +30,7 @@ class CandidateSearch:
     - "by_modality_scores": every modality is searched by itself, and the scores are compared on the scale of each
       (`ScoreScales`), so that a modality whose scores are higher throughout does not crowd out the others.
     - "by_modality_ranks": the same, joined by reciprocal ranks: the modalities are interleaved, and with `k` of at
-      least their number each that has an item is among the hits.
+      least their number each that has an item is among the hits. Within a rank the inner product decides.
     - "hybrid": reciprocal ranks of the dense and of a lexical search (BM25). Words find names, numbers and rare terms
       that a retriever has not learned; pictures without captions only vectors find, and of a question that carries a
       picture only its words are looked up.
@@ -135,7 +135,7 @@ class CandidateSearch:
             return [fuse_ranks(both, k=k, weights=weights) for both in zip(dense, lexical, strict=True)]
         found = self._search_modalities(embeddings, depth, where)
         if retrieval == "by_modality_ranks":
-            return [fuse_ranks([of[row] for of in found.values()], k=k) for row in range(len(questions))]
+            return [_interleave([of[row] for of in found.values()], k) for row in range(len(questions))]
         assert self.scales is not None
         self.scales.check(self.index, found)
         scales = self.scales.scales
@@ -158,6 +158,11 @@ class CandidateSearch:
         if self._modalities is None or self._modalities[0] != self.index.state:
             self._modalities = self.index.state, list_modalities(ItemPositions(self.index))
         return self._modalities[1]
+
+
+def _interleave(rankings: list[list[SearchHit]], k: int) -> list[SearchHit]:
+    """The best of each, then the second of each, and so on; within a rank by the inner product."""
+    return fuse_ranks(rankings, k=k, ties=dict(hit for ranking in rankings for hit in ranking))
 
 
 def load_search_parts(index: KnowledgeIndex, retrieval: Retrieval) -> dict[str, Any]:

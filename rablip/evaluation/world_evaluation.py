@@ -70,8 +70,8 @@ def evaluate_world(
 
     Raises:
         TypeError: when `answerer` is not an answerer but, for example, the path of a model folder.
-        ValueError: when it has no retriever or does not search by vectors alone, a condition is unknown, or the world is too small for the shuffled
-            pictures (every picture must be able to change places).
+        ValueError: when it has no retriever or does not search by vectors alone, a condition is unknown, or the world
+            is too small for the shuffled pictures (every picture must be able to change places).
 
     Example:
         >>> from rablip import RablipAnswerer

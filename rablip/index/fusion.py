@@ -22,18 +22,20 @@ def fuse_ranks(
     k: int,
     weights: Sequence[float] | None = None,
     constant: float = 60.0,
+    ties: Mapping[str, float] | None = None,
 ) -> list[SearchHit]:
     """Reciprocal-rank fusion: an id scores the sum of `weight / (constant + rank)` over the rankings that hold it.
 
-    Ranks count from 1; the scores of the hits are not looked at. Equal sums are ordered by a hash of the id, so that
-    the answer depends neither on the order of the rankings nor on how ids of a modality are spelled. Rankings that
-    share no id are interleaved: first the best of each, then the second of each.
+    Ranks count from 1; the scores of the hits are not looked at. Equal sums are ordered by `ties` and then by a hash
+    of the id, so that the answer depends neither on the order of the rankings nor on how ids of a modality are
+    spelled. Rankings that share no id are interleaved: first the best of each, then the second of each.
 
     Args:
         rankings: what each search found, best first.
         k: at most so many hits.
         weights: what each ranking counts, at least 0; one of weight 0 is as if it were not there. None for 1 each.
         constant: how little the first ranks stand out, at least 0.
+        ties: id -> what decides between equal sums, higher first; ids that it lacks come last.
 
     Returns:
         The ids by their sums, best first, with the sums as scores. The hits of a smaller `k` are the first of them.
@@ -66,7 +68,7 @@ def fuse_ranks(
             for rank, item_id in enumerate(ids, start=1):
                 shares.setdefault(item_id, []).append(factor / (constant + rank))
     # math.fsum rounds once: the sum is the same in whatever order the rankings come.
-    return _order({item_id: math.fsum(parts) for item_id, parts in shares.items()}, k)
+    return _order({item_id: math.fsum(parts) for item_id, parts in shares.items()}, k, ties or {})
 
 
 def fuse_scores(rankings: Sequence[Sequence[SearchHit]], *, k: int) -> list[SearchHit]:
@@ -92,13 +94,13 @@ def fuse_scores(rankings: Sequence[Sequence[SearchHit]], *, k: int) -> list[Sear
         if math.isnan(hit.score):
             raise ValueError(f"The score of {hit.id!r} is not a number.")
         best[hit.id] = max(hit.score, best.get(hit.id, -math.inf))
-    return _order(best, k)
+    return _order(best, k, {})
 
 
-def _order(scores: Mapping[str, float], k: int) -> list[SearchHit]:
+def _order(scores: Mapping[str, float], k: int, ties: Mapping[str, float]) -> list[SearchHit]:
     names = list(scores)
     hashes = dict(zip(names, hash_ids(names).tolist(), strict=True))
-    ordered = sorted(names, key=lambda name: (-scores[name], hashes[name], name))
+    ordered = sorted(names, key=lambda name: (-scores[name], -ties.get(name, -math.inf), hashes[name], name))
     return [SearchHit(name, scores[name]) for name in ordered[:k]]
 
 

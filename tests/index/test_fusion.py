@@ -91,6 +91,14 @@ def test_ties_prefer_no_spelling() -> None:
     assert 16 < firsts.count("a") < 48
 
 
+@given(rankings_of_ids, st.dictionaries(st.sampled_from(IDS), st.floats(-3, 3)))
+def test_ties_only_decide_between_equal_sums(rankings: list[list[str]], ties: dict[str, float]) -> None:
+    fused = fuse_ranks(make_rankings(rankings), k=50, ties=ties)
+    assert dict(fused) == dict(fuse_ranks(make_rankings(rankings), k=50))
+    keys = [(-hit.score, -ties.get(hit.id, -math.inf)) for hit in fused]
+    assert keys == sorted(keys)
+
+
 @pytest.mark.parametrize(
     ("rankings", "options", "words"),
     [
@@ -116,7 +124,9 @@ def test_nothing_gives_nothing() -> None:
 @given(st.lists(st.lists(st.tuples(st.sampled_from(IDS), st.floats(-5, 5)), max_size=8), max_size=4))
 def test_scores_are_compared(rows: list[list[tuple[str, float]]]) -> None:
     rankings = [[SearchHit(*hit) for hit in row] for row in rows]
-    best = {name: max(score for row in rows for other, score in row if other == name) for row in rows for name, _ in row}
+    best = {
+        name: max(score for row in rows for other, score in row if other == name) for row in rows for name, _ in row
+    }
     fused = fuse_scores(rankings, k=50)
     assert dict(fused) == best and len(fused) == len(best)
     assert [hit.score for hit in fused] == sorted(best.values(), reverse=True)
