@@ -77,6 +77,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.configuration",
         "rablip.evaluation",
         "rablip.index",
+        "rablip.lexical",
         "rablip.modeling_rablip",
         "rablip.processing",
         "rablip.retriever_source",
