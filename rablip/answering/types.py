@@ -59,7 +59,8 @@ class AnswerSettings:
         retrieval: how an index is searched (`CandidateSearch` says more): "dense" by vectors alone;
             "by_modality_scores" and "by_modality_ranks" search every modality by itself and join what was found by
             normalised scores or by ranks; "hybrid" joins the ranks of vectors and of words (BM25).
-        lexical_weight: what the ranking by words counts in a hybrid search, beside 1 of the vectors.
+        lexical_weight: what the ranking by words counts in a hybrid search, beside 1 of the vectors. Below 0.87 no
+            item that words alone find comes before the tenth that vectors find: words then only lift what both find.
         max_evidence: most items that are shown to the generator.
         num_hops: 1, or 2 to ask a second time with the title of the best picture found by the first search.
         relevance_threshold: re-ranker probability from which a candidate becomes evidence; None: the re-ranker's
