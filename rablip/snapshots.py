@@ -11,6 +11,7 @@ __all__ = ["Snapshot", "fetch_index", "fetch_model", "is_hub_name"]
 # Never code, never pickles.
 _MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 _INDEX_FILES = ("manifest.json", "segment-*/*", "deleted-*", "items-*/*")
+_SEARCH_FILES = ("lexical.json", "lexical-*/*", "score_scales.json")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -76,7 +77,7 @@ def fetch_index(index: str | Path, *, revision: str | None = None, **hub: Any) -
             f"An index on the Hub is read at one commit only, but the revision of {index} is {revision!r}. Give the "
             "40 digits of a commit: `rablip push` prints them, and the repository's history shows them."
         )
-    return _download(str(index), "dataset", list(_INDEX_FILES), revision=revision, **hub)
+    return _download(str(index), "dataset", [*_INDEX_FILES, *_SEARCH_FILES], revision=revision, **hub)
 
 
 def _download(name: str, repo_type: str, patterns: list[str], **hub: Any) -> Snapshot:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .answerer import RablipAnswerer
+    from .candidate_search import CandidateSearch
     from .loading import load_parts
     from .numerics import NonFiniteLogitsError
+    from .retrieving import fit_scales
     from .types import AbstainReason, Answer, AnswerSettings, Candidate, EvidenceRelevance, Selection
 
 __all__ = [
@@ -16,17 +18,21 @@ __all__ = [
     "Answer",
     "AnswerSettings",
     "Candidate",
+    "CandidateSearch",
     "EvidenceRelevance",
     "NonFiniteLogitsError",
     "RablipAnswerer",
     "Selection",
+    "fit_scales",
     "load_parts",
 ]
 
 _TYPES = ("AbstainReason", "Answer", "AnswerSettings", "Candidate", "EvidenceRelevance", "Selection")
 _HOME = {
+    "CandidateSearch": "candidate_search",
     "NonFiniteLogitsError": "numerics",
     "RablipAnswerer": "answerer",
+    "fit_scales": "retrieving",
     "load_parts": "loading",
     **dict.fromkeys(_TYPES, "types"),
 }

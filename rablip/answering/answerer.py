@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from ..processing.knowledge_rablip import KnowledgeItem
+from .candidate_search import CandidateSearch
 from .checking import check_dimension, check_evidence, check_processor, check_questions
 from .composition import withhold
 from .features import Part, make_parts
 from .generation import answer_rows, show_evidence, withhold_rows
-from .inference import encode_questions
+from .loading import load_parts
 from .numerics import protect_half_precision
 from .pictures import ItemPictures, QuestionImage, QuestionImages
 from .reranking import rerank_rows
+from .retrieving import retrieve_rows
 from .selection import merge_hops, second_hop_question, select_evidence
 from .types import AbstainReason, Answer, AnswerSettings, Candidate, Selection
 
 if TYPE_CHECKING:
     from ..index.knowledge_index import KnowledgeIndex
+    from ..index.score_scales import ScoreScales
     from ..knowledge_base import KnowledgeBase
+    from ..lexical import LexicalIndex
     from ..modeling_rablip import RablipForConditionalGeneration, RablipReranker, RablipRetriever
     from ..processing.processing_rablip import RablipProcessor, RablipRetrieverProcessor
 
@@ -47,11 +51,12 @@ class RablipAnswerer:
         reranker_processor: prepares (question, item) pairs; None: the retriever's processor.
         generator: reads question and evidence and writes the answer.
         generator_processor: prepares questions with their evidence for the generator.
+        lexical, scales: what `settings.retrieval` needs beside the index; see `CandidateSearch`.
         settings: how many, how far and how strict.
 
     Raises:
-        ValueError: when parts that belong together are not given together, or the index has another dimension than
-            the retriever.
+        ValueError: when parts that belong together are not given together, the index has another dimension than
+            the retriever, or what `settings.retrieval` needs is missing.
 
     Example:
         >>> model = "examples/checkpoints/rablip-tiny"
@@ -71,6 +76,8 @@ class RablipAnswerer:
         reranker_processor: RablipRetrieverProcessor | None = None,
         generator: RablipForConditionalGeneration | None = None,
         generator_processor: RablipProcessor | None = None,
+        lexical: LexicalIndex | None = None,
+        scales: ScoreScales | None = None,
         settings: AnswerSettings | None = None,
     ) -> None:
         reranker_processor = reranker_processor or retriever_processor
@@ -102,6 +109,10 @@ class RablipAnswerer:
         self.generator = generator
         self.generator_processor = generator_processor
         self.settings = settings or AnswerSettings()
+        self._search = None
+        if index is not None:
+            self._search = CandidateSearch(index, lexical=lexical, scales=scales)
+            self._search.check(self.settings.retrieval)
         self._pictures = ItemPictures(knowledge_base)
         self._parts = make_parts(loaded)
 
@@ -134,9 +145,10 @@ class RablipAnswerer:
         Example:
             >>> RablipAnswerer.from_pretrained("examples/checkpoints/rablip-tiny")  # doctest: +SKIP
         """
-        from .loading import load_parts
-
-        parts = load_parts(model, index=index, index_revision=index_revision, device=device, **kwargs)
+        settings = settings or AnswerSettings()
+        parts = load_parts(
+            model, index=index, index_revision=index_revision, retrieval=settings.retrieval, device=device, **kwargs
+        )
         return cls(**parts, settings=settings)
 
     def __call__(self, question: str, *, image: QuestionImage | Sequence[QuestionImage] | None = None) -> Answer:
@@ -179,7 +191,7 @@ class RablipAnswerer:
         k: int | None = None,
         hop: int = 1,
     ) -> list[list[Candidate]]:
-        """Searches the index: the retriever alone, best first, at most `k` per question (fewer in a small index).
+        """Searches the index, by default with the retriever alone: at most `k` of each question, best first.
 
         Args:
             questions: the questions.
@@ -295,19 +307,7 @@ class RablipAnswerer:
     def _retrieve(
         self, questions: Sequence[str], images: Sequence[list[Image.Image]], *, k: int | None = None, hop: int = 1
     ) -> tuple[list[list[Candidate]], list[bool]]:
-        retriever, index, knowledge_base = self._search_parts()
-        k = self.settings.num_candidates if k is None else k
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}.")
-        if len(index) == 0 or not questions:
-            return [[] for _ in questions], [False] * len(questions)
-        vectors, truncated = encode_questions(retriever, questions, images, batch_size=self.settings.batch_size)
-        found = [[(knowledge_base[hit.id], float(hit.score)) for hit in hits] for hits in index.search(vectors, k)]
-        missing = self._pictures.is_missing
-        candidates = [
-            [Candidate(item, score, hop=hop, image_missing=missing(item)) for item, score in row] for row in found
-        ]
-        return candidates, truncated
+        return retrieve_rows(*self._search_parts(), questions, images, self._pictures, self.settings, k=k, hop=hop)
 
     def _rerank(
         self,
@@ -317,9 +317,8 @@ class RablipAnswerer:
     ) -> list[list[Candidate]]:
         if "reranker" not in self._parts:
             raise ValueError("There is no re-ranker to judge candidates. Load a model folder that holds one.")
-        batch_size = self.settings.batch_size
         return rerank_rows(
-            self._parts["reranker"], questions, candidates, images, self._pictures, batch_size=batch_size
+            self._parts["reranker"], questions, candidates, images, self._pictures, batch_size=self.settings.batch_size
         )
 
     def _second_hop(
@@ -372,15 +371,15 @@ class RablipAnswerer:
         protect_half_precision(generator.model)
         return answer_rows(generator, selections, rows, self.settings, force=force)
 
-    def _search_parts(self) -> tuple[Part, KnowledgeIndex, KnowledgeBase]:
+    def _search_parts(self) -> tuple[Part, CandidateSearch, KnowledgeBase]:
         retriever = self._parts.get("retriever")
-        if retriever is None or self.index is None or self.knowledge_base is None:
+        if retriever is None or self._search is None or self.knowledge_base is None:
             missing = "retriever" if retriever is None else "index"
             raise ValueError(
                 f"There is no {missing} to search with. Load one (from_pretrained(model, index=folder)), or give the "
                 "evidence yourself: generate(questions, evidence)."
             )
-        return retriever, self.index, self.knowledge_base
+        return retriever, self._search, self.knowledge_base
 
     def _relevance_threshold(self) -> float | None:
         if self.reranker is None:

@@ -11,7 +11,9 @@ from torch import nn
 
 from ..index.manifest import IndexManifest
 from ..snapshots import fetch_index, fetch_model
+from .candidate_search import load_search_parts
 from .checking import check_processor
+from .types import Retrieval
 
 __all__ = ["find_parts", "load_model", "load_parts", "share_vision_towers"]
 
@@ -24,6 +26,7 @@ def load_parts(
     *,
     index: str | Path | None = None,
     index_revision: str | None = None,
+    retrieval: Retrieval = "dense",
     device: str | None = None,
     **kwargs: Any,
 ) -> dict[str, Any]:
@@ -35,6 +38,7 @@ def load_parts(
         index: an index folder, or the name of one on the Hub. Its retriever is the one in `model`, which must be the
             one that built it; where `model` holds none, it is the one that the index names.
         index_revision: the commit of an index on the Hub.
+        retrieval: how the index will be searched; what that needs beside its vectors is loaded too.
         device: where the models run; None: the GPU when there is one, else the CPU.
         kwargs: further keywords of `from_pretrained`, such as `dtype` or `revision`.
 
@@ -42,7 +46,7 @@ def load_parts(
         Arguments of `RablipAnswerer` by name. An identical vision tower is held once.
 
     Raises:
-        FileNotFoundError: when there is no such model folder or index.
+        FileNotFoundError: when there is no such model folder or index, or the index has not what `retrieval` needs.
         ValueError: when the folder holds no rablip model, a checkpoint is incomplete or damaged, a processor does not
             fit its model, or the index was built by another model.
 
@@ -60,6 +64,7 @@ def load_parts(
         if "retriever" not in folders:
             folders = {"retriever": _retriever_of(IndexManifest.load(place), index, **hub), **folders}
         parts["index"], parts["knowledge_base"] = open_index(place, model=folders["retriever"])
+        parts |= load_search_parts(parts["index"], retrieval)
     for name, folder in folders.items():
         parts[name], parts[f"{name}_processor"] = load_model(name, folder, **kwargs)
     share_vision_towers([parts[name] for name in folders])

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, overload
+from typing import Any, Literal, get_args, overload
 
 from ..processing.knowledge_rablip import KnowledgeItem
 
 __all__ = [
+    "RETRIEVALS",
     "AbstainReason",
     "Answer",
     "AnswerSettings",
     "Candidate",
     "EvidenceRelevance",
+    "Retrieval",
     "Selection",
     "candidate_to_dict",
 ]
+
+Retrieval = Literal["dense", "by_modality_scores", "by_modality_ranks", "hybrid"]
+RETRIEVALS: tuple[Retrieval, ...] = get_args(Retrieval)
 
 
 class AbstainReason(str, Enum):
@@ -50,6 +56,11 @@ class AnswerSettings:
 
     Args:
         num_candidates: items that each search returns.
+        retrieval: how an index is searched (`CandidateSearch` says more): "dense" by vectors alone;
+            "by_modality_scores" and "by_modality_ranks" search every modality by itself and join what was found by
+            normalised scores or by ranks; "hybrid" joins the ranks of vectors and of words (BM25).
+        lexical_weight: what the ranking by words counts in a hybrid search, beside 1 of the vectors. Below 0.87 no
+            item that words alone find comes before the tenth that vectors find: words then only lift what both find.
         max_evidence: most items that are shown to the generator.
         num_hops: 1, or 2 to ask a second time with the title of the best picture found by the first search.
         relevance_threshold: re-ranker probability from which a candidate becomes evidence; None: the re-ranker's
@@ -77,6 +88,8 @@ class AnswerSettings:
     """
 
     num_candidates: int = 10
+    retrieval: Retrieval = "dense"
+    lexical_weight: float = 1.0
     max_evidence: int = 4
     num_hops: int = 2
     relevance_threshold: float | None = None
@@ -94,6 +107,14 @@ class AnswerSettings:
         for name in ("num_candidates", "max_evidence", "batch_size", "max_new_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"AnswerSettings.{name} must be at least 1, got {getattr(self, name)}.")
+        if self.retrieval not in RETRIEVALS:
+            raise ValueError(
+                f"AnswerSettings.retrieval must be one of {', '.join(RETRIEVALS)}, got {self.retrieval!r}."
+            )
+        if not 0.0 <= self.lexical_weight < math.inf:
+            raise ValueError(
+                f"AnswerSettings.lexical_weight must be at least 0 and finite, got {self.lexical_weight}."
+            )
         if self.num_hops not in (1, 2):
             raise ValueError(f"AnswerSettings.num_hops must be 1 or 2, got {self.num_hops}.")
         for name in ("relevance_threshold", "citation_threshold", "abstain_threshold"):
@@ -108,7 +129,8 @@ class Candidate:
 
     Args:
         item: the knowledge item.
-        score: similarity of question and item (inner product); None when the caller gave the item.
+        score: of the search, higher is better: the inner product of question and item in a dense one, else what the
+            joining gave it; None when the caller gave the item.
         rerank_relevance: the re-ranker's probability that the item helps; None before re-ranking.
         hop: the search that found it, 1 or 2.
         image_missing: the item's picture could not be opened; it was read without it.
@@ -177,7 +199,7 @@ class EvidenceRelevance:
         id: id of the knowledge item.
         relevance: the generator's probability that the item helps; None when there is no generator.
         rerank_relevance: the re-ranker's probability; None without a re-ranker.
-        score: similarity in the search; None when the caller gave the item.
+        score: of the search; None when the caller gave the item.
         hop: the search that found it, 1 or 2.
         picture_shown: whether the generator saw a picture of it.
 

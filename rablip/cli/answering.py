@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from .options import (
     IndexRevisionOption,
     JsonOption,
     ModelOption,
+    RetrievalOption,
     RevisionOption,
     check_model,
 )
@@ -34,15 +35,16 @@ def search(
     revision: RevisionOption = None,
     index_revision: IndexRevisionOption = None,
     k: Annotated[int, typer.Option("-k", "--top-k", min=1, help="How many candidates to show.")] = 5,
+    retrieval: RetrievalOption = "dense",
     image: ImageOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the knowledge items nearest to a question (the retriever alone)."""
+    """Find the knowledge items nearest to a question (by default the retriever alone)."""
     from ..answering.types import candidate_to_dict
 
     with one_json_object(as_json) as write:
-        answerer = _load(model, index, device, revision, index_revision)
+        answerer = _load(model, index, retrieval, device, revision, index_revision)
         (candidates,) = answerer.retrieve([question], images=[_open(image)], k=k)
         if as_json:
             ranked = [{"rank": rank, **candidate_to_dict(one)} for rank, one in enumerate(candidates, start=1)]
@@ -60,13 +62,14 @@ def answer(
     model: ModelOption,
     revision: RevisionOption = None,
     index_revision: IndexRevisionOption = None,
+    retrieval: RetrievalOption = "dense",
     image: ImageOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from an index, with citations and relevance, or abstain with the reason."""
     with one_json_object(as_json) as write:
-        answerer = _load(model, index, device, revision, index_revision)
+        answerer = _load(model, index, retrieval, device, revision, index_revision)
         given = answerer(question, image=_open(image))
         if as_json:
             write({"index": index, "model": model, **given.to_dict()})
@@ -75,13 +78,15 @@ def answer(
 
 
 def _load(
-    model: str, index: str, device: str | None, revision: str | None, index_revision: str | None
+    model: str, index: str, retrieval: str, device: str | None, revision: str | None, index_revision: str | None
 ) -> RablipAnswerer:
-    from ..answering import RablipAnswerer
+    from ..answering import AnswerSettings, RablipAnswerer
+
+    settings = AnswerSettings(retrieval=cast(Any, retrieval))
 
     hub: dict[str, Any] = {} if revision is None else {"revision": revision}
     return RablipAnswerer.from_pretrained(
-        check_model(model), index=index, index_revision=index_revision, device=device, **hub
+        check_model(model), index=index, index_revision=index_revision, device=device, settings=settings, **hub
     )
 
 

@@ -12,7 +12,7 @@ from .indexing import KindOption, OnErrorOption, check_on_error, index_app, repo
 from .options import DeviceOption, JsonOption, WorkersOption, check_model
 from .output import one_json_object
 
-__all__ = ["add", "compact", "delete", "merge", "stats", "verify"]
+__all__ = ["FolderArgument", "add", "compact", "delete", "merge", "stats", "verify"]
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder made by `rablip index build`.")]
 DuplicateOption = Annotated[

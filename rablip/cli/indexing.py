@@ -55,6 +55,9 @@ def build(
     workers: WorkersOption = None,
     bf16: Bf16Option = None,
     on_error: OnErrorOption = "skip",
+    lexical: Annotated[
+        bool, typer.Option("--lexical", help="Also build the lexical part, for --retrieval hybrid.")
+    ] = False,
     device: DeviceOption = None,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
@@ -79,6 +82,7 @@ def build(
             on_error=check_on_error(on_error),
             device=device,
             revision=revision,
+            lexical=lexical,
         )
         report_build(report, as_json, write)
 

@@ -15,6 +15,7 @@ __all__ = [
     "IndexRevisionOption",
     "JsonOption",
     "ModelOption",
+    "RetrievalOption",
     "RevisionOption",
     "WorkersOption",
     "check_model",
@@ -34,6 +35,10 @@ IndexRevisionOption = Annotated[
 ]
 RevisionOption = Annotated[
     str | None, typer.Option("--revision", help="Branch, tag or commit of the model on the Hub.")
+]
+RetrievalOption = Annotated[
+    str,
+    typer.Option("--retrieval", help="dense, by_modality_scores, by_modality_ranks or hybrid (with words, BM25)."),
 ]
 ImageOption = Annotated[Path | None, typer.Option("--image", help="A picture that belongs to the question.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]

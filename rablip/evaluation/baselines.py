@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from ..lexical.bm25 import Bm25
+from ..lexical.words import lexical_words, searchable_text
 from ..processing.knowledge_rablip import KnowledgeItem
 
-__all__ = ["Bm25Ranker", "RandomRanker", "Ranker", "TfidfRanker", "lexical_tokens", "searchable_text"]
-
-_WORD = re.compile(r"\w+")
+__all__ = ["Bm25Ranker", "RandomRanker", "Ranker", "TfidfRanker"]
 
 
 class Ranker(Protocol):
@@ -25,28 +24,6 @@ class Ranker(Protocol):
     def rank(self, questions: Sequence[str], k: int) -> list[list[str]]:
         """Ids of the best `k` items per question, best first; shorter when there are fewer items."""
         ...
-
-
-def lexical_tokens(text: str) -> list[str]:
-    """Lower-case words and numbers, no stemming, no stop words (BM25 and TF-IDF weigh common words down).
-
-    >>> lexical_tokens("Who built the Velmor-Tarn in 1743?")
-    ['who', 'built', 'the', 'velmor', 'tarn', 'in', '1743']
-    """
-    return _WORD.findall(text.lower())
-
-
-def searchable_text(item: KnowledgeItem) -> str:
-    """Everything written about an item, repeated parts left out: title, caption, text.
-
-    >>> searchable_text(KnowledgeItem(id="1", title="Oak", text="Oak grows slowly."))
-    'Oak grows slowly.'
-    """
-    parts = [part.strip() for part in (item.title, item.caption, item.text) if part and part.strip()]
-    kept = [
-        part for place, part in enumerate(parts) if not any(other.startswith(part) for other in parts[place + 1 :])
-    ]
-    return " ".join(kept)
 
 
 class RandomRanker:
@@ -80,7 +57,7 @@ class _LexicalRanker(ABC):
         order = np.random.default_rng(seed).permutation(len(items))
         shuffled = [items[i] for i in order]
         self.ids = [item.id for item in shuffled]
-        self._build([lexical_tokens(searchable_text(item)) for item in shuffled])
+        self._build([lexical_words(searchable_text(item)) for item in shuffled])
 
     @abstractmethod
     def _build(self, documents: list[list[str]]) -> None:
@@ -97,7 +74,7 @@ class _LexicalRanker(ABC):
             return [[] for _ in questions]
         rankings = []
         for question in questions:
-            best = np.argsort(-self._scores(lexical_tokens(question)), kind="stable")[:k]
+            best = np.argsort(-self._scores(lexical_words(question)), kind="stable")[:k]
             rankings.append([self.ids[i] for i in best])
         return rankings
 
@@ -121,19 +98,14 @@ class Bm25Ranker(_LexicalRanker):
     """
 
     def __init__(self, items: Sequence[KnowledgeItem], *, k1: float = 1.5, b: float = 0.75, seed: int = 0) -> None:
-        self._bm25 = _new_bm25(k1=k1, b=b)
+        self._k1, self._b = k1, b
         super().__init__(items, seed=seed)
 
     def _build(self, documents: list[list[str]]) -> None:
-        self._vocabulary = {token for document in documents for token in document}
-        if self._vocabulary:
-            self._bm25.index(documents, show_progress=False)
+        self._bm25 = Bm25.fit(documents, k1=self._k1, b=self._b)
 
     def _scores(self, tokens: list[str]) -> npt.NDArray[np.float32]:
-        known = [token for token in tokens if token in self._vocabulary]
-        if not known:
-            return np.zeros(len(self.ids), dtype=np.float32)
-        return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
+        return self._bm25.scores(tokens)
 
 
 class TfidfRanker(_LexicalRanker):
@@ -176,14 +148,6 @@ class TfidfRanker(_LexicalRanker):
                 places, weights = self._postings[token]
                 scores[places] += weights * ((1 + math.log(count)) * self._idf[token])
         return scores
-
-
-def _new_bm25(*, k1: float, b: float) -> Any:
-    try:
-        import bm25s
-    except ImportError as error:
-        raise ImportError("The BM25 baseline needs the package bm25s: pip install 'rablip[eval]'.") from error
-    return bm25s.BM25(method="lucene", k1=k1, b=b, backend="numpy")
 
 
 def _check_k(k: int) -> None:

@@ -70,8 +70,8 @@ def evaluate_world(
 
     Raises:
         TypeError: when `answerer` is not an answerer but, for example, the path of a model folder.
-        ValueError: when it has no retriever, a condition is unknown, or the world is too small for the shuffled
-            pictures (every picture must be able to change places).
+        ValueError: when it has no retriever or does not search by vectors alone, a condition is unknown, or the world
+            is too small for the shuffled pictures (every picture must be able to change places).
 
     Example:
         >>> from rablip import RablipAnswerer
@@ -84,6 +84,11 @@ def evaluate_world(
         raise TypeError(
             f"evaluate_world needs an answerer, got {type(answerer).__name__}. Load one: "
             "RablipAnswerer.from_pretrained(folder)."
+        )
+    if answerer.settings.retrieval != "dense":
+        raise ValueError(
+            "The figures of a world are the retriever's alone, with no lexical score added, but the answerer searches "
+            f'by {answerer.settings.retrieval!r}. Give one with AnswerSettings(retrieval="dense").'
         )
     unknown = sorted(set(conditions) - set(CONDITIONS))
     if unknown:

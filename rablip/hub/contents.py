@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..answering.loading import find_parts
+from ..index.errors import IndexMismatchError
 from ..index.fingerprint import CONFIG_FILES
 from ..index.knowledge_index import KnowledgeIndex
 from ..index.locking import LOCK_NAME
 from ..index.manifest import MANIFEST_NAME
+from ..index.score_scales import SCALES_NAME, ScoreScales
+from ..lexical.storage import LEXICAL_NAME, LEXICAL_PREFIX, LexicalRecord, verify_files
+from ..lexical.words import TOKENIZER
 
 __all__ = ["ADAPTER_NAME", "CARD_NAME", "FolderContents", "read_contents"]
+
+logger = logging.getLogger(__name__)
 
 CARD_NAME = "README.md"
 ADAPTER_NAME = "adapter_config.json"
@@ -128,7 +135,8 @@ def _reason_to_stay(root: Path, name: Path, homes: list[Path]) -> str | None:
 
 
 def _sort_index(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    manifest = KnowledgeIndex.load(root).manifest
+    index = KnowledgeIndex.load(root)
+    manifest = index.manifest
     if not manifest.items_folders:
         raise ValueError(
             f"The index {root} has its knowledge items elsewhere, so whoever loads it would find ids without items. "
@@ -141,8 +149,31 @@ def _sort_index(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
                 f"The index {root} keeps paths of pictures on this machine ({state.get('root')}), which nobody else "
                 'has. Build it with images="embed".'
             )
-    named = {MANIFEST_NAME, *manifest.files}
+    named = {MANIFEST_NAME, *manifest.files, *_list_search_files(root, index)}
     paths = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
     kept_here = {CARD_NAME, LOCK_NAME}
     left_out = {name: "not named by the manifest" for name in paths if name not in named | kept_here}
+    for name in left_out:
+        if name == SCALES_NAME or name == LEXICAL_NAME or name.startswith(LEXICAL_PREFIX):
+            left_out[name] = "made for another state of the index"
     return {name: path for name, path in paths.items() if name in named}, left_out
+
+
+def _list_search_files(root: Path, index: KnowledgeIndex) -> set[str]:
+    """What searches of this index use beside what its manifest names; nothing that is stale."""
+    names: set[str] = set()
+    if (root / SCALES_NAME).is_file():
+        try:
+            ScoreScales.load(root).check(index, ())
+            names.add(SCALES_NAME)
+        except IndexMismatchError as error:
+            logger.warning("%s", error)
+    if (root / LEXICAL_NAME).is_file():
+        record = LexicalRecord.load(root)
+        try:
+            record.check_state(index.state, TOKENIZER, root)
+            verify_files(root, record)
+            names |= {LEXICAL_NAME, *(f"{record.folder_name}/{name}" for name in record.files)}
+        except IndexMismatchError as error:
+            logger.warning("%s", error)
+    return names

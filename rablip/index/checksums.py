@@ -81,7 +81,10 @@ class HashingWriter:
     def write(self, data: Any) -> int:
         """Append bytes (or an array, in memory order)."""
         whole: Any = np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data
-        view = memoryview(whole).cast("B")
+        view = memoryview(whole)
+        if not view.nbytes:
+            return 0
+        view = view.cast("B")
         self._handle.write(view)
         self._whole.update(view)
         start = 0

@@ -6,7 +6,7 @@ __all__ = ["IndexCorruptError", "IndexLockedError", "IndexMismatchError"]
 
 
 class IndexMismatchError(ValueError):
-    """The index was built by another model or in another format than asked for; the message has both values."""
+    """The index, or what was made for it, belongs to another model, format or state; the message has both values."""
 
 
 class IndexCorruptError(ValueError):

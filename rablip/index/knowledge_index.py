@@ -64,6 +64,7 @@ class KnowledgeIndex:
         self._schema = make_schema(manifest.columns)
         self._parts = list(parts)
         self._folder = folder
+        self._num_changes = 0
 
     @classmethod
     def create(cls, manifest: IndexManifest) -> KnowledgeIndex:
@@ -85,6 +86,11 @@ class KnowledgeIndex:
     def embedding_dim(self) -> int:
         """Dimension of the embeddings."""
         return self._manifest.embedding_dim
+
+    @property
+    def state(self) -> tuple[str, int, int]:
+        """What tells its content from that of another time: its id, its generation, and the changes since then."""
+        return self._manifest.index_id, self._manifest.generation, self._num_changes
 
     @property
     def ids(self) -> list[str]:
@@ -153,6 +159,7 @@ class KnowledgeIndex:
         ends = np.cumsum(counts)
         chosen = [vector for row in kept for vector in range(int(ends[row]) - counts[row], int(ends[row]))]
         self._append(list(rows), matrix[chosen], [counts[row] for row in kept], table.take(kept))
+        self._num_changes += 1
         return len(rows)
 
     def upsert(
@@ -174,6 +181,7 @@ class KnowledgeIndex:
         if unknown and strict:
             raise KeyError(f"{len(unknown)} ids are not in the index, the first are {unknown[:5]}")
         delete_rows(self._parts, of_parts, rows)
+        self._num_changes += len(unknown) < len(names)
         return unknown
 
     def search(self, embeddings: Any, k: int, *, where: Filter | None = None) -> list[list[SearchHit]]:
@@ -252,6 +260,7 @@ class KnowledgeIndex:
         """
         self._manifest, self._parts = commit(self, Path(folder), items_folders)
         self._folder = Path(folder).resolve()
+        self._num_changes = 0
         return self._manifest
 
     @classmethod

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .checked_json import dump_checked, parse_checked
 from .checksums import FileRecord
 from .columns import make_schema
 from .errors import IndexCorruptError, IndexMismatchError
@@ -105,8 +104,7 @@ class IndexManifest:
 
     def to_json(self) -> str:
         """Return the manifest as JSON text that holds the hash of its own content."""
-        content = dataclasses.asdict(self)
-        return _dump({**content, "checksum": _checksum(content)})
+        return dump_checked(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> IndexManifest:
@@ -117,18 +115,16 @@ class IndexManifest:
             IndexMismatchError: when it was written in another format version.
         """
         try:
-            content = json.loads(text)
-            unaltered = _dump(content) == text  # also notices what JSON does not mind: white space, doubled fields
-            checksum = content.pop("checksum")
+            content, is_unaltered = parse_checked(text)
             version = content["format_version"]
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+        except (IndexCorruptError, KeyError) as error:
             raise IndexCorruptError(f"not an index manifest: {error!r}") from error
         if version != FORMAT_VERSION:
             raise IndexMismatchError(
                 f"the index has format version {version!r}, this rablip reads {FORMAT_VERSION}: build it again or "
                 f"use rablip {content.get('rablip_version', 'of that time')}."
             )
-        if not unaltered or _checksum(content) != checksum:
+        if not is_unaltered:
             raise IndexCorruptError("the manifest's content does not match its checksum: it was altered")
         try:
             content["files"] = {name: FileRecord(**record) for name, record in content["files"].items()}
@@ -206,11 +202,3 @@ class IndexManifest:
                 f"This index was built by another model ({self.model_id}). {'; '.join(differing)}. Use that model, "
                 "or build the index again with this one."
             )
-
-
-def _dump(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2) + "\n"
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -16,9 +16,13 @@ from ..index.building import IndexBuilder
 from ..index.commits import ITEMS_PREFIX
 from ..index.knowledge_index import KnowledgeIndex
 from ..index.manifest import MANIFEST_NAME, IndexManifest
+from ..index.score_scales import SCALES_NAME
 from ..index.search_kinds import SearchSettings
 from ..index.segment_writing import DELETED_PREFIX, SEGMENT_PREFIX
 from ..knowledge_base import KnowledgeBase
+from ..lexical.bm25 import check_bm25s
+from ..lexical.building import build_lexical_index
+from ..lexical.storage import LEXICAL_NAME, LEXICAL_PREFIX
 from ..processes import Processes
 from ..processing.knowledge_rablip import KnowledgeItem
 from ..processing.readers_records import Problem
@@ -44,7 +48,11 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_OWN_NAMES = (MANIFEST_NAME, f"{ITEMS_PREFIX}*", f"{SEGMENT_PREFIX}*", f"{DELETED_PREFIX}*", ".*")
+_OWN_NAMES = (
+    *(MANIFEST_NAME, LEXICAL_NAME, SCALES_NAME),
+    *(f"{prefix}*" for prefix in (ITEMS_PREFIX, SEGMENT_PREFIX, DELETED_PREFIX, LEXICAL_PREFIX)),
+    ".*",
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ def build_index(
     root: str | Path | None = None,
     device: Any = None,
     revision: str | None = None,
+    lexical: bool = False,
     progress: bool = True,
 ) -> BuildReport:
     """Read a source, store its items, encode them with the model's retriever and save the index.
@@ -108,6 +117,7 @@ def build_index(
         root: what picture paths are relative to; None for the source's own folder.
         device: where the retriever runs; None for the GPU where there is one, else the CPU.
         revision: branch, tag or commit when `model` is a Hub id.
+        lexical: also build the lexical part, for hybrid searches (`build_lexical_index`).
         progress: whether a bar is shown on a terminal.
 
     Returns:
@@ -120,7 +130,10 @@ def build_index(
         ValueError: when the source holds no items, a number is out of its range, or the model is no retriever.
         FileExistsError: when `out` holds something else than an index.
         IndexLockedError: when another process is changing the index.
+        ImportError: when `lexical` and `bm25s` is not installed; nothing is encoded then.
     """
+    if lexical:
+        check_bm25s()
     started = time.perf_counter()
     folder = Path(out)
     check_out(folder)
@@ -171,6 +184,8 @@ def build_index(
         shard_size=shard_size,
         progress=progress,
     )
+    if lexical:
+        processes.lead(lambda: len(build_lexical_index(folder, progress=progress)))
     return report_build(folder, written, problems, num_truncated, started)
 
 

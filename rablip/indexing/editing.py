@@ -14,10 +14,12 @@ from ..encoding.encoder import KnowledgeEncoder
 from ..index.building import IndexBuilder
 from ..index.checksums import FileRecord
 from ..index.knowledge_index import DuplicatePolicy, KnowledgeIndex
+from ..index.locking import lock_folder
 from ..index.maintenance import compact_index
 from ..index.manifest import IndexManifest
 from ..index.search_kinds import SearchSettings
 from ..knowledge_base import KnowledgeBase, KnowledgeBaseError
+from ..lexical.storage import remove_lexical_index
 from ..processes import Processes
 from ..processing.knowledge_rablip import KnowledgeItem
 from ..processing.readers_records import Problem
@@ -137,6 +139,8 @@ def compact_knowledge(
 ) -> IndexManifest:
     """Write an index anew without what is deleted, texts and pictures included, and build its search structure anew.
 
+    Its lexical part, which holds words of what is deleted, is taken away; `build_lexical_index` makes a new one.
+
     Args:
         folder: the index.
         search: how it is searched from now on; None keeps the manifest's settings.
@@ -146,7 +150,10 @@ def compact_knowledge(
         IndexLockedError: when another process is changing the index.
         OSError: when the disk is full; the index is as it was.
     """
-    return compact_index(folder, search=search, write_items=_write_live_items, progress=progress)
+    with lock_folder(folder):
+        manifest = compact_index(folder, search=search, write_items=_write_live_items, progress=progress)
+        remove_lexical_index(folder)
+    return manifest
 
 
 def _choose_items(

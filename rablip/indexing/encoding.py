@@ -12,6 +12,7 @@ from ..encoding.shards import SHARDS_NAME, EncodingShards
 from ..index.building import IndexBuilder
 from ..index.embedding_checks import check_items
 from ..knowledge_base import KnowledgeBase
+from ..lexical.storage import remove_lexical_index
 from .columns import make_columns
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ def encode_and_commit(
             folders = (items_folder,) if num_items else ()
             written = builder.commit(items_folders=folders, items_files=name_files(items_folder, knowledge_base))
             shards.remove()
+            if not adds:
+                # The words of an index that was here before are of no use, and may tell of items that are gone.
+                remove_lexical_index(folder)
             return written, num_truncated
 
         written, num_truncated = processes.lead(finish)

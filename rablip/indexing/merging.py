@@ -17,6 +17,7 @@ from ..index.knowledge_index import DuplicatePolicy, KnowledgeIndex
 from ..index.manifest import IndexManifest
 from ..index.parts import find_rows
 from ..knowledge_base import KnowledgeBase
+from ..lexical.storage import remove_lexical_index
 from .building import check_out, name_items_folder
 from .encoding import name_files
 
@@ -90,7 +91,9 @@ def merge_indexes(
                 base = KnowledgeBase.load(*parts, id_hashes=np.sort(np.concatenate(kept)))
                 items_folders.append(name_items_folder())
                 items_files |= name_files(items_folders[-1], base.copy(target / items_folders[-1]))
-        return builder.commit(items_folders=items_folders, items_files=items_files)
+        merged = builder.commit(items_folders=items_folders, items_files=items_files)
+        remove_lexical_index(target)
+        return merged
 
 
 def _iterate(index: KnowledgeIndex, bar: tqdm) -> Iterator[tuple[list[str], np.ndarray, dict[str, list[object]]]]:

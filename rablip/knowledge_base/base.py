@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 4096
 _SHOWN = 10
+_TEXT_COLUMNS = ("title", "caption", "text")
 
 
 class KnowledgeBase:
@@ -201,6 +202,27 @@ class KnowledgeBase:
             if row >= 0:
                 return (number, row) if has_row(self._rows[number], row) else None
         return None
+
+    def read_texts(self, ids: Sequence[str]) -> list[tuple[str | None, str | None, str | None]]:
+        """Title, caption and text of items; their pictures, which are most of the table, are not read.
+
+        Raises:
+            KeyError: when there is no such item.
+        """
+        names = list(ids)
+        texts: list[tuple[str | None, str | None, str | None]] = [(None, None, None)] * len(names)
+        missing = np.arange(len(names))
+        for part, visible in zip(reversed(self._parts), reversed(self._rows), strict=True):
+            rows = part.table.ids.find([names[place] for place in missing.tolist()])
+            for place, row in zip(missing[rows >= 0].tolist(), rows[rows >= 0].tolist(), strict=True):
+                if not has_row(visible, row):
+                    raise KeyError(f"There is no knowledge item {names[place][:80]!r} in {self.folder}")
+                found = part.table.read(row, _TEXT_COLUMNS)
+                texts[place] = (found["title"], found["caption"], found["text"])
+            missing = missing[rows < 0]
+        if len(missing):
+            raise KeyError(f"There is no knowledge item {names[missing[0]][:80]!r} in {self.folder}")
+        return texts
 
     def open_image(self, item_id: str) -> Image | None:
         """Open the picture of an item, or return None when it has none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +153,17 @@ class StoredTable:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def read(self, row: int) -> dict[str, Any]:
-        """One row.
+    def read(self, row: int, columns: Sequence[str] | None = None) -> dict[str, Any]:
+        """One row, or some columns of it.
 
         Raises:
             IndexCorruptError: when its bytes were altered.
         """
         number = int(np.searchsorted(self._rows, row, side="right")) - 1
-        found: dict[str, Any] = self._read_batch(number).slice(row - int(self._rows[number]), 1).to_pylist()[0]
+        batch = self._read_batch(number)
+        if columns is not None:
+            batch = batch.select(list(columns))
+        found: dict[str, Any] = batch.slice(row - int(self._rows[number]), 1).to_pylist()[0]
         return found
 
     def _read_batch(self, number: int) -> Any:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rablip.evaluation.baselines import Bm25Ranker, RandomRanker, TfidfRanker, lexical_tokens, searchable_text
+from rablip.evaluation.baselines import Bm25Ranker, RandomRanker, TfidfRanker
 from rablip.evaluation.controls import derangement, shuffle_pictures, withhold_pictures
+from rablip.lexical import lexical_words, searchable_text
 from rablip.processing.knowledge_rablip import ImageRef, KnowledgeItem
 
 TEXTS = {
@@ -22,12 +23,12 @@ ITEMS = [KnowledgeItem(id=name, text=text) for name, text in TEXTS.items()]
 
 
 def _bm25_by_hand(question, k1=1.5, b=0.75):
-    documents = {name: lexical_tokens(text) for name, text in TEXTS.items()}
+    documents = {name: lexical_words(text) for name, text in TEXTS.items()}
     average = sum(map(len, documents.values())) / len(documents)
     scores = {}
     for name, tokens in documents.items():
         score = 0.0
-        for word in lexical_tokens(question):
+        for word in lexical_words(question):
             df = sum(word in other for other in documents.values())
             tf = tokens.count(word)
             idf = math.log(1 + (len(documents) - df + 0.5) / (df + 0.5))
@@ -40,7 +41,7 @@ def _bm25_by_hand(question, k1=1.5, b=0.75):
 def test_bm25_equals_the_formula(question):
     ranker = Bm25Ranker(ITEMS)
     by_hand = _bm25_by_hand(question)
-    scores = dict(zip(ranker.ids, ranker._scores(lexical_tokens(question)).tolist(), strict=True))
+    scores = dict(zip(ranker.ids, ranker._scores(lexical_words(question)).tolist(), strict=True))
     assert scores == pytest.approx(by_hand, rel=1e-5)
     found = [name for name in ranker.rank([question], 4)[0] if by_hand[name]]
     assert found == sorted((name for name in by_hand if by_hand[name]), key=lambda name: -by_hand[name])

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rablip import IndexCorruptError, KnowledgeItem, build_index
+from rablip import IndexCorruptError, KnowledgeIndex, KnowledgeItem, build_index
 from rablip.hub import read_contents
+from rablip.index.score_fitting import fit_score_scales
+from rablip.indexing import delete_knowledge
+from rablip.lexical import build_lexical_index
 
 PICKLES = ("optimizer.pt", "rng_state.pth", "training_args.bin", "old.pkl")
 
@@ -82,6 +85,26 @@ def test_an_index(tiny_bundle: Path, tmp_path: Path) -> None:
     vectors.write_bytes(vectors.read_bytes()[:-1])
     with pytest.raises(IndexCorruptError, match="vectors.f32"):
         read_contents(tmp_path / "index")
+
+
+def test_what_an_index_is_searched_by_travels_unless_it_is_stale(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    items = [KnowledgeItem(id=name, text=f"The {name} was built by Marlow.") for name in ("mill", "barn")]
+    build_index(items, model=tiny_bundle, out=folder, lexical=True, progress=False)
+    index = KnowledgeIndex.load(folder)
+    fit_score_scales(index, index.get(index.ids)).save(folder)
+    before = read_contents(folder)
+    extra = {name for name in before.files if name.startswith(("lexical", "score_scales"))}
+    assert {"lexical.json", "score_scales.json"} < extra and not before.left_out
+    delete_knowledge(folder, ["barn"])
+    after = read_contents(folder)
+    assert extra & set(after.files) == {"score_scales.json"}, "scales outlive an edit"
+    assert set(after.left_out) == extra - {"score_scales.json"}
+    assert set(after.left_out.values()) == {"made for another state of the index"}
+    build_lexical_index(folder, progress=False)
+    next(folder.glob("lexical-*/data*")).write_bytes(b"x")
+    with pytest.raises(IndexCorruptError, match="data"):
+        read_contents(folder)
 
 
 def test_an_index_of_pictures_elsewhere(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ def test_indexes_of_one_model_are_joined(folder: Path, tmp_path: Path, tiny_bund
         assert len(index) == len(base) == 16 and ("again" in base["i11"].text) == expected
         source = open_index(tmp_path / "other" if expected else folder)[0]
         assert (index.get(["i11"]) == source.get(["i11"])).all()
+    merge_indexes([tmp_path / "joined", folder], tmp_path / "again", on_duplicate="skip", progress=False)
+    assert sorted(open_index(tmp_path / "again")[0].ids) == sorted(index.ids), "the second had nothing new"
     with pytest.raises(ValueError, match="two or more"):
         merge_indexes([folder], tmp_path / "one", progress=False)
 

@@ -45,6 +45,19 @@ def test_any_text_comes_back(
     assert (list(base), base[item_id], problems) == ([item], item, [])
 
 
+def test_texts_are_read_without_pictures(tmp_path: Path) -> None:
+    items = some_items(tmp_path / "source")
+    KnowledgeBase.write(items, tmp_path / "base", root=tmp_path / "source")
+    KnowledgeBase.write([KnowledgeItem(id="text", text="It opened in 1890.")], tmp_path / "later")
+    base = KnowledgeBase.load(tmp_path / "base", tmp_path / "later")
+    ids = ["both", "text", "image", "both"]
+    expected = [(base[item_id].title, base[item_id].caption, base[item_id].text) for item_id in ids]
+    assert base.read_texts(ids) == expected and expected[1] == (None, None, "It opened in 1890.")
+    assert base.read_texts([]) == []
+    with pytest.raises(KeyError, match="nobody"):
+        base.read_texts(["nobody"])
+
+
 def test_embedded_items_come_back_after_the_pictures_are_gone(tmp_path: Path) -> None:
     items = some_items(tmp_path / "source")
     written, problems = KnowledgeBase.write(items, tmp_path / "base", root=tmp_path / "source")
