@@ -51,6 +51,7 @@ CORE = [
     "typer>=0.29",
 ]
 EVAL = ["bm25s>=0.3.16"]
+ENGINE = ["lancedb>=0.40"]
 TEST = ["hypothesis>=6.170", "pytest>=9.2", "pytest-xdist>=3.8"]
 DEV = [*TEST, "mypy>=2.4", "ruff>=0.17", "setuptools>=77"]
 
@@ -68,7 +69,13 @@ setup(
     package_data={"rablip": ["py.typed"], "rablip.hub_cards": ["*.md"]},
     include_package_data=False,
     install_requires=CORE,
-    extras_require={"eval": EVAL, "test": TEST, "dev": DEV, "all": sorted({*EVAL, *DEV})},
+    extras_require={
+        "engine": ENGINE,
+        "eval": EVAL,
+        "test": TEST,
+        "dev": DEV,
+        "all": sorted({*ENGINE, *EVAL, *DEV}),
+    },
     entry_points={"console_scripts": ["rablip = rablip.cli:main"]},
     classifiers=[
         "Intended Audience :: Developers",

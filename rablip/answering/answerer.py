@@ -22,7 +22,7 @@ from .selection import merge_hops, second_hop_question, select_evidence
 from .types import AbstainReason, Answer, AnswerSettings, Candidate, Selection
 
 if TYPE_CHECKING:
-    from ..index.knowledge_index import KnowledgeIndex
+    from ..index.protocol import SearchableIndex
     from ..knowledge_base import KnowledgeBase
     from ..modeling_rablip import RablipForConditionalGeneration, RablipReranker, RablipRetriever
     from ..processing.processing_rablip import RablipProcessor, RablipRetrieverProcessor
@@ -64,7 +64,7 @@ class RablipAnswerer:
         self,
         retriever: RablipRetriever | None = None,
         retriever_processor: RablipRetrieverProcessor | None = None,
-        index: KnowledgeIndex | None = None,
+        index: SearchableIndex | None = None,
         knowledge_base: KnowledgeBase | None = None,
         *,
         reranker: RablipReranker | None = None,
@@ -372,7 +372,7 @@ class RablipAnswerer:
         protect_half_precision(generator.model)
         return answer_rows(generator, selections, rows, self.settings, force=force)
 
-    def _search_parts(self) -> tuple[Part, KnowledgeIndex, KnowledgeBase]:
+    def _search_parts(self) -> tuple[Part, SearchableIndex, KnowledgeBase]:
         retriever = self._parts.get("retriever")
         if retriever is None or self.index is None or self.knowledge_base is None:
             missing = "retriever" if retriever is None else "index"

@@ -17,7 +17,7 @@ from ..index.parts import find_rows
 from ..knowledge_base import KnowledgeBase
 from .building import check_out, name_items_folder
 
-__all__ = ["merge_indexes"]
+__all__ = ["iterate_items", "merge_indexes"]
 
 _SAME_FIELDS = ("model_fingerprint", "prompt_fingerprint", "embedding_dim", "max_vectors", "normalized", "columns")
 
@@ -67,7 +67,7 @@ def merge_indexes(
         for number, (place, index) in enumerate(zip(places, indexes, strict=True)):
             others = indexes[:number] if on_duplicate == "skip" else indexes[number + 1 :]
             kept: set[str] = set()
-            for names, vectors, columns in _iterate(index, bar):
+            for names, vectors, columns in iterate_items(index, bar):
                 taken = np.zeros(len(names), dtype=bool)
                 for other in others:
                     taken |= find_rows(other.parts, names)[1] >= 0
@@ -88,7 +88,7 @@ def merge_indexes(
         return builder.commit(items_folders=items_folders)
 
 
-def _iterate(index: KnowledgeIndex, bar: tqdm) -> Iterator[tuple[list[str], np.ndarray, dict[str, list[object]]]]:
+def iterate_items(index: KnowledgeIndex, bar: tqdm) -> Iterator[tuple[list[str], np.ndarray, dict[str, list[object]]]]:
     """Ids, vectors and columns of all items, batch by batch."""
     for part in index.parts:
         table = part.segment.columns()
