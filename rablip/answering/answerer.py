@@ -110,7 +110,7 @@ class RablipAnswerer:
         cls,
         model: str | Path,
         *,
-        index: str | Path | None = None,
+        index: str | Path | tuple[SearchableIndex, KnowledgeBase] | None = None,
         index_revision: str | None = None,
         device: str | None = None,
         settings: AnswerSettings | None = None,
@@ -120,8 +120,8 @@ class RablipAnswerer:
 
         Args:
             model: a model folder or the name of one on the Hub.
-            index: an index folder made by `build_index`, or the name of one on the Hub; None to answer from evidence
-                given to `generate` only.
+            index: an index folder made by `build_index`, the name of one on the Hub, or an open index with its
+                knowledge base (`open_engine`); None to answer from evidence given to `generate` only.
             index_revision: the commit of an index on the Hub.
             device: where the models run; None: the GPU when there is one, else the CPU.
             settings: how many, how far and how strict.
