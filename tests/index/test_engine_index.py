@@ -120,8 +120,10 @@ TestEditedEngine = EditedEngine.TestCase
 TestEditedEngine.settings = settings(max_examples=6, stateful_step_count=8, deadline=None)
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[KnowledgeIndex, EngineIndex]:
+@pytest.fixture(scope="module", params=[False, True], ids=["as added", "compacted"])
+def both(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[KnowledgeIndex, EngineIndex]:
     """The same items in both indexes."""
     columns = {**COLUMNS, "a `b'.C": "string"}
     count = 90
@@ -133,6 +135,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[KnowledgeIndex, Engi
     memory.add(names, make_vectors(count), columns=values)
     engine = EngineIndex.create(str(tmp_path_factory.mktemp("engine")), manifest)
     engine.add(names, make_vectors(count), columns=values)
+    if request.param:
+        engine.compact()
     return memory, engine
 
 
@@ -165,6 +169,7 @@ def test_both_indexes_find_the_same(both: Any, data: st.DataObject, k: int, seed
 def test_whole_numbers_are_matched_to_the_last_digit(tmp_path: Path) -> None:
     index, years = make_engine(tmp_path, 0, columns={"year": "int64"}), [-(2**63), 2**63 - 1, 2**53, 2**53 + 1]
     index.add([str(year) for year in years], make_vectors(4), columns={"year": years})
+    index.compact()
     for year in years:
         assert [hit.id for hit in index.search(make_vectors(1), 9, where={"year": year})[0]] == [str(year)]
 
@@ -173,6 +178,7 @@ def test_ids_may_be_any_text(tmp_path: Path) -> None:
     index = make_engine(tmp_path, 0)
     vectors = make_vectors(len(STRANGE_IDS))
     index.add(["other", *STRANGE_IDS], np.concatenate([make_vectors(1, seed=3), vectors]))
+    index.compact()
     assert all(name in index for name in STRANGE_IDS) and "it" not in index
     np.testing.assert_array_equal(index.get(STRANGE_IDS[::-1]), vectors[::-1])
     for name, vector in zip(STRANGE_IDS, vectors, strict=True):

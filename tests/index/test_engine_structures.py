@@ -91,8 +91,10 @@ def test_a_structure_grows_is_made_anew_and_goes(tmp_path: Path) -> None:
     index.compact()
     index.add(["late"], make_vectors(1, seed=5))
     index.compact()
-    (inside,) = [(found.num_indexed_rows, found.num_unindexed_rows) for found in index._table.list_indices()]
-    assert inside == (COUNT + 1, 0)
+    inside = {
+        found.columns[0]: (found.num_indexed_rows, found.num_unindexed_rows) for found in index._table.list_indices()
+    }
+    assert inside == dict.fromkeys(["id", "vector", "column_0"], (COUNT + 1, 0))
     with pytest.warns(UserWarning, match="Any concurrent reader"):
         index.compact(rebuild=True, keep_days=0)
     assert index.verify() == COUNT + 1 and index.search(make_vectors(1, seed=5), 1)[0][0].id == "late"

@@ -25,7 +25,7 @@ from ..search_kinds import choose_kind
 from .rows import batch_rows, take_vectors
 from .searching import find_nearest
 from .sql import match_filter, match_ids
-from .structures import choose_structure, make_structure
+from .structures import choose_structure, make_lookup, make_structure
 from .tables import EnginePlace, change_table, check_same, create_table, open_table
 
 __all__ = ["EngineIndex"]
@@ -278,7 +278,7 @@ class EngineIndex:
         return np.array([rows[name] for name in names], dtype=np.float32).reshape(len(names), self.embedding_dim)
 
     def compact(self, *, keep_days: float = 7.0, rebuild: bool = False) -> None:
-        """Join small files, free the room of what was deleted, and bring the search structure up to date.
+        """Join small files, free the room of what was deleted, and bring search structure and look-ups up to date.
 
         The structure is made when there are items enough, and made anew when more are outside it than inside.
 
@@ -331,7 +331,10 @@ class EngineIndex:
     def _compact(self, keep_days: float, rebuild: bool) -> None:
         live = self._live()
         settings = choose_structure(self._manifest.search, int(live.count_rows()), self.embedding_dim)
-        old = next((index for index in live.list_indices() if index.columns == ["vector"]), None)
+        made = {index.columns[0]: index for index in live.list_indices()}
+        for column in set(live.schema.names) - set(made) - {"vector"}:
+            live.create_index(column, config=make_lookup())
+        old = made.get("vector")
         if settings.kind != "exact":
             kind, description = make_structure(settings, self.embedding_dim)
             if rebuild or old is None or old.index_type != kind or old.num_unindexed_rows > old.num_indexed_rows:

@@ -9,7 +9,7 @@ from typing import Any
 from ..search_kinds import SearchSettings, choose_kind
 from .engine_import import import_lancedb
 
-__all__ = ["ask_structure", "choose_structure", "make_structure"]
+__all__ = ["ask_structure", "choose_structure", "make_lookup", "make_structure"]
 
 # What the engine calls each kind.
 _TYPES = {"hnsw": "IvfHnswSq", "ivf": "IvfSq", "ivf_rabitq": "IvfRq", "ivf_pq": "IvfPq"}
@@ -65,6 +65,14 @@ def make_structure(settings: SearchSettings, embedding_dim: int) -> tuple[str, A
         "ivf_pq": lambda: index.IvfPq(**lists, num_sub_vectors=embedding_dim // 4, num_bits=4),
     }
     return _TYPES[settings.kind], made[settings.kind]()
+
+
+def make_lookup() -> Any:
+    """The description of a sorted table of a column's values, by which ids and filters are looked up."""
+    import_lancedb()
+    from lancedb import index
+
+    return index.BTree()
 
 
 def ask_structure(query: Any, settings: SearchSettings, k: int) -> Any:
