@@ -51,6 +51,7 @@ CORE = [
     "typer>=0.29",
 ]
 LEXICAL = ["bm25s>=0.3.16"]
+ENGINE = ["lancedb>=0.40"]
 TEST = ["hypothesis>=6.170", "pytest>=9.2", "pytest-xdist>=3.8"]
 DEV = [*TEST, "mypy>=2.4", "ruff>=0.17", "setuptools>=77"]
 
@@ -69,11 +70,12 @@ setup(
     include_package_data=False,
     install_requires=CORE,
     extras_require={
+        "engine": ENGINE,
         "eval": LEXICAL,
         "hybrid": LEXICAL,
         "test": TEST,
         "dev": DEV,
-        "all": sorted({*LEXICAL, *DEV}),
+        "all": sorted({*ENGINE, *LEXICAL, *DEV}),
     },
     entry_points={"console_scripts": ["rablip = rablip.cli:main"]},
     classifiers=[

@@ -24,7 +24,7 @@ from .selection import merge_hops, second_hop_question, select_evidence
 from .types import AbstainReason, Answer, AnswerSettings, Candidate, Selection
 
 if TYPE_CHECKING:
-    from ..index.knowledge_index import KnowledgeIndex
+    from ..index.protocol import SearchableIndex
     from ..index.score_scales import ScoreScales
     from ..knowledge_base import KnowledgeBase
     from ..lexical import LexicalIndex
@@ -69,7 +69,7 @@ class RablipAnswerer:
         self,
         retriever: RablipRetriever | None = None,
         retriever_processor: RablipRetrieverProcessor | None = None,
-        index: KnowledgeIndex | None = None,
+        index: SearchableIndex | None = None,
         knowledge_base: KnowledgeBase | None = None,
         *,
         reranker: RablipReranker | None = None,
@@ -121,7 +121,7 @@ class RablipAnswerer:
         cls,
         model: str | Path,
         *,
-        index: str | Path | None = None,
+        index: str | Path | tuple[SearchableIndex, KnowledgeBase] | None = None,
         index_revision: str | None = None,
         device: str | None = None,
         settings: AnswerSettings | None = None,
@@ -131,8 +131,8 @@ class RablipAnswerer:
 
         Args:
             model: a model folder or the name of one on the Hub.
-            index: an index folder made by `build_index`, or the name of one on the Hub; None to answer from evidence
-                given to `generate` only.
+            index: an index folder made by `build_index`, the name of one on the Hub, or an open index with its
+                knowledge base (`open_engine`); None to answer from evidence given to `generate` only.
             index_revision: the commit of an index on the Hub.
             device: where the models run; None: the GPU when there is one, else the CPU.
             settings: how many, how far and how strict.

@@ -11,6 +11,7 @@ from ..index.columns import Filter, check_filter, make_schema
 from ..index.fusion import fuse_ranks, fuse_scores
 from ..index.knowledge_index import KnowledgeIndex, SearchHit
 from ..index.positions import ItemPositions
+from ..index.protocol import SearchableIndex
 from ..index.score_fitting import MODALITY_COLUMN, list_modalities
 from ..index.score_scales import ScoreScales
 from ..lexical.lexical_index import LexicalIndex
@@ -36,7 +37,7 @@ class CandidateSearch:
       picture only its words are looked up.
 
     Args:
-        index: the index.
+        index: the index; ways other than "dense" need a `KnowledgeIndex`.
         lexical: its lexical part, for "hybrid".
         scales: of its scores, for "by_modality_scores".
 
@@ -62,7 +63,7 @@ class CandidateSearch:
     """
 
     def __init__(
-        self, index: KnowledgeIndex, *, lexical: LexicalIndex | None = None, scales: ScoreScales | None = None
+        self, index: SearchableIndex, *, lexical: LexicalIndex | None = None, scales: ScoreScales | None = None
     ) -> None:
         if lexical is not None and lexical.index is not index:
             raise ValueError("The lexical part was made of another index. Give the one of this index.")
@@ -71,7 +72,7 @@ class CandidateSearch:
         self.scales = scales
         self._modalities: tuple[tuple[str, int, int], list[str]] | None = None
         if scales is not None:
-            scales.check(index, self._list_modalities())
+            scales.check(self._own_index, self._list_modalities())
 
     def __len__(self) -> int:
         return len(self.index)
@@ -80,11 +81,13 @@ class CandidateSearch:
         """Check that there is what a way of searching needs.
 
         Raises:
-            ValueError: when the way is unknown, or its part is missing; says where it comes from.
+            ValueError: when the way is unknown or not for this index, or its part is missing; says where that is from.
         """
         if retrieval not in RETRIEVALS:
             raise ValueError(f"retrieval must be one of {', '.join(RETRIEVALS)}, got {retrieval!r}.")
-        folder = self.index.folder or "INDEX"
+        if retrieval == "dense":
+            return
+        folder = self._own_index.folder or "INDEX"
         if retrieval == "hybrid" and self.lexical is None:
             raise ValueError(
                 'A "hybrid" search needs the lexical part of the index: pass lexical=LexicalIndex.load(index). It is '
@@ -137,7 +140,7 @@ class CandidateSearch:
         if retrieval == "by_modality_ranks":
             return [_interleave([of[row] for of in found.values()], k) for row in range(len(questions))]
         assert self.scales is not None
-        self.scales.check(self.index, found)
+        self.scales.check(self._own_index, found)
         scales = self.scales.scales
         return [
             fuse_scores([scales[name].normalize_hits(of[row]) for name, of in found.items()], k=k)
@@ -154,9 +157,17 @@ class CandidateSearch:
             found[name] = self.index.search(embeddings, depth, where=own if given is None else given & own)
         return found
 
+    @property
+    def _own_index(self) -> KnowledgeIndex:
+        """The index, where it is one that other ways than the dense one know."""
+        if not isinstance(self.index, KnowledgeIndex):
+            raise ValueError(f'A {type(self.index).__name__} is searched by vectors alone: set retrieval to "dense".')
+        return self.index
+
     def _list_modalities(self) -> list[str]:
-        if self._modalities is None or self._modalities[0] != self.index.state:
-            self._modalities = self.index.state, list_modalities(ItemPositions(self.index))
+        index = self._own_index
+        if self._modalities is None or self._modalities[0] != index.state:
+            self._modalities = index.state, list_modalities(ItemPositions(index))
         return self._modalities[1]
 
 

@@ -12,7 +12,7 @@ from .pictures import QuestionImages, open_question_images
 from .types import Candidate, Selection
 
 if TYPE_CHECKING:
-    from ..index.knowledge_index import KnowledgeIndex
+    from ..index.protocol import SearchableIndex
     from ..modeling_rablip import RablipRetriever
 
 __all__ = ["check_dimension", "check_evidence", "check_processor", "check_questions"]
@@ -85,7 +85,7 @@ def check_evidence(
     return rows
 
 
-def check_dimension(retriever: RablipRetriever, index: KnowledgeIndex) -> None:
+def check_dimension(retriever: RablipRetriever, index: SearchableIndex) -> None:
     """Refuses an index that holds vectors of another dimension than the retriever makes.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -15,6 +15,10 @@ from .candidate_search import load_search_parts
 from .checking import check_processor
 from .types import Retrieval
 
+if TYPE_CHECKING:
+    from ..index.protocol import SearchableIndex
+    from ..knowledge_base import KnowledgeBase
+
 __all__ = ["find_parts", "load_model", "load_parts", "share_vision_towers"]
 
 _PART_OF_TYPE = {"rablip_retriever": "retriever", "rablip_reranker": "reranker", "rablip": "generator"}
@@ -24,7 +28,7 @@ _HUB_KEYWORDS = ("cache_dir", "local_files_only", "revision", "token")
 def load_parts(
     model: str | Path,
     *,
-    index: str | Path | None = None,
+    index: str | Path | tuple[SearchableIndex, KnowledgeBase] | None = None,
     index_revision: str | None = None,
     retrieval: Retrieval = "dense",
     device: str | None = None,
@@ -35,8 +39,9 @@ def load_parts(
     Args:
         model: one model folder, or a bundle with `retriever/`, `reranker/`, `generator/` (any of them), or the name of
             either on the Hub.
-        index: an index folder, or the name of one on the Hub. Its retriever is the one in `model`, which must be the
-            one that built it; where `model` holds none, it is the one that the index names.
+        index: an index folder, the name of one on the Hub, or an open index with its knowledge base. Its retriever is
+            the one in `model`, which must be the one that built it; where `model` holds none, it is the one that the
+            index names.
         index_revision: the commit of an index on the Hub.
         retrieval: how the index will be searched; what that needs beside its vectors is loaded too.
         device: where the models run; None: the GPU when there is one, else the CPU.
@@ -57,12 +62,20 @@ def load_parts(
     hub = {name: kwargs.pop(name) for name in _HUB_KEYWORDS if name in kwargs}
     folders = find_parts(fetch_model(model, **hub).folder)
     parts: dict[str, Any] = {}
-    if index is not None:
+    if isinstance(index, tuple):
+        from ..indexing.opening import expect_model
+
+        manifest = index[0].manifest
+        if "retriever" not in folders:
+            folders = {"retriever": _retriever_of(manifest, **hub), **folders}
+        manifest.check(expect_model(folders["retriever"]))
+        parts["index"], parts["knowledge_base"] = index
+    elif index is not None:
         from ..indexing import open_index
 
         place = fetch_index(index, **{**hub, "revision": index_revision}).folder
         if "retriever" not in folders:
-            folders = {"retriever": _retriever_of(IndexManifest.load(place), index, **hub), **folders}
+            folders = {"retriever": _retriever_of(IndexManifest.load(place), **hub), **folders}
         parts["index"], parts["knowledge_base"] = open_index(place, model=folders["retriever"])
         parts |= load_search_parts(parts["index"], retrieval)
     for name, folder in folders.items():
@@ -180,13 +193,13 @@ def _same_weights(first: nn.Module, second: nn.Module) -> bool:
     )
 
 
-def _retriever_of(manifest: IndexManifest, index: str | Path, **hub: Any) -> Path:
+def _retriever_of(manifest: IndexManifest, **hub: Any) -> Path:
     """The folder of the retriever that built an index."""
     subfolder = manifest.model_subfolder or ""
     place = Path(manifest.model_id, subfolder)
     if place.is_absolute() and not place.is_dir():
         raise ValueError(
-            f"The index {index} was built by the retriever {place}, which is not there any more. Give a model folder "
+            f"The index was built by the retriever {place}, which is not there any more. Give a model folder "
             "that holds it in retriever/."
         )
     return fetch_model(manifest.model_id, **{**hub, "revision": manifest.model_revision}).folder / subfolder

@@ -8,6 +8,7 @@ import typer
 
 from .. import __version__
 from . import index_editing as index_editing  # its commands join index_app
+from . import index_export as index_export  # its command, too
 from . import index_retrieval as index_retrieval  # its commands, too
 from .answering import answer, search
 from .conversion import convert_app

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .building import IndexBuilder
     from .checksums import FileRecord
+    from .engine.engine_index import EngineIndex
     from .errors import IndexCorruptError, IndexLockedError, IndexMismatchError
     from .fingerprint import fingerprint_folder
     from .knowledge_index import KnowledgeIndex, SearchHit
     from .manifest import IndexManifest
+    from .protocol import SearchableIndex
     from .search_kinds import SearchSettings
 
 __all__ = [
+    "EngineIndex",
     "FileRecord",
     "IndexBuilder",
     "IndexCorruptError",
@@ -24,10 +27,12 @@ __all__ = [
     "KnowledgeIndex",
     "SearchHit",
     "SearchSettings",
+    "SearchableIndex",
     "fingerprint_folder",
 ]
 
 _HOME = {
+    "EngineIndex": "engine.engine_index",
     "FileRecord": "checksums",
     "IndexBuilder": "building",
     "IndexCorruptError": "errors",
@@ -35,6 +40,7 @@ _HOME = {
     "IndexLockedError": "errors",
     "IndexMismatchError": "errors",
     "SearchSettings": "search_kinds",
+    "SearchableIndex": "protocol",
     "KnowledgeIndex": "knowledge_index",
     "SearchHit": "knowledge_index",
     "fingerprint_folder": "fingerprint",

@@ -12,7 +12,7 @@ from .columns import make_schema, make_table
 from .identifiers import check_ids
 from .manifest import IndexManifest
 
-__all__ = ["check_counts", "check_items", "check_matrix", "check_vectors", "flatten_vectors"]
+__all__ = ["check_counts", "check_items", "check_matrix", "check_questions", "check_vectors", "flatten_vectors"]
 
 _LENGTH_TOLERANCE = 1e-2  # what bf16 does to a vector of length 1
 
@@ -68,6 +68,19 @@ def check_counts(names: Sequence[str], counts: Sequence[int], manifest: IndexMan
     for name, count in zip(names, counts, strict=True):
         if not 1 <= count <= most:
             raise ValueError(f"Item {name!r} has {count} vectors; this index takes 1 to {most} of each item.")
+
+
+def check_questions(embeddings: Any, k: Any, manifest: IndexManifest) -> np.ndarray:
+    """Check what is searched for, and return the questions as (num_questions, embedding_dim) float32.
+
+    Raises:
+        ValueError: as `KnowledgeIndex.search` says.
+    """
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"k must be a whole number of at least 1, got {k!r}.")
+    matrix = check_matrix(embeddings, manifest)
+    check_vectors(matrix, lambda row: f"question {row}", manifest)
+    return matrix
 
 
 def check_matrix(embeddings: Any, manifest: IndexManifest) -> np.ndarray:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from .columns import Filter, check_filter, make_schema
 from .commits import commit, open_parts
-from .embedding_checks import check_items, check_matrix, check_vectors
+from .duplicates import DuplicatePolicy, check_policy, choose_rows
+from .embedding_checks import check_items, check_questions
 from .exact_search import merge_results
 from .identifiers import check_ids
 from .manifest import IndexManifest
@@ -26,9 +27,6 @@ from .segments import MemorySegment
 
 __all__ = ["DuplicatePolicy", "KnowledgeIndex", "SearchHit"]
 
-DuplicatePolicy = Literal["fail", "skip", "overwrite"]
-
-_POLICIES = ("fail", "skip", "overwrite")
 # Numbers of hits that two parts of an index can never share.
 _PART_SHIFT = 40
 
@@ -134,33 +132,19 @@ class KnowledgeIndex:
                 column is unknown, or an id is there already and the policy is "fail".
             TypeError: when an id is no text, or a value does not fit its column.
         """
-        if on_duplicate not in _POLICIES:
-            raise ValueError(f"on_duplicate must be one of {', '.join(_POLICIES)}, got {on_duplicate!r}.")
+        check_policy(on_duplicate)
         names, matrix, counts, table = check_items(ids, embeddings, columns, self._manifest)
         of_parts, places = find_rows(self._parts, names)
-        rows: dict[str, int] = {}
-        repeated = []
-        for row, name in enumerate(names):
-            if name in rows or places[row] >= 0:
-                repeated.append(name)
-                if on_duplicate != "overwrite":
-                    continue
-            rows[name] = row
-        if repeated and on_duplicate == "fail":
-            shown = list(dict.fromkeys(repeated))
-            raise ValueError(
-                f"{len(shown)} ids are in the index already or given twice, the first are {shown[:5]}. Make ids "
-                'unique, or pass on_duplicate="skip" or "overwrite".'
-            )
-        if not rows:
+        kept = choose_rows(names, places >= 0, on_duplicate)
+        if not len(kept):
             return 0
-        kept = np.fromiter(rows.values(), dtype=np.int64)
         delete_rows(self._parts, of_parts[kept], places[kept])
         ends = np.cumsum(counts)
         chosen = [vector for row in kept for vector in range(int(ends[row]) - counts[row], int(ends[row]))]
-        self._append(list(rows), matrix[chosen], [counts[row] for row in kept], table.take(kept))
+        of_kept = [names[row] for row in kept]
+        self._append(of_kept, matrix[chosen], [counts[row] for row in kept], table.take(kept))
         self._num_changes += 1
-        return len(rows)
+        return len(kept)
 
     def upsert(
         self, ids: Sequence[str], embeddings: Any, *, columns: Mapping[str, Sequence[Any]] | None = None
@@ -199,10 +183,7 @@ class KnowledgeIndex:
                 length 1 (in a normalized index), or the filter names an unknown column.
             IndexCorruptError: when a block of a file that is read for the first time was altered.
         """
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-            raise ValueError(f"k must be a whole number of at least 1, got {k!r}.")
-        matrix = check_matrix(embeddings, self._manifest)
-        check_vectors(matrix, lambda row: f"question {row}", self._manifest)
+        matrix = check_questions(embeddings, k, self._manifest)
         expression = None if where is None else check_filter(where, self._schema)
         if not len(self) or not len(matrix):
             return [[] for _ in matrix]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ..retriever_source import fingerprint_model
     from .building import BuildReport, build_index, index_knowledge
     from .editing import add_knowledge, compact_knowledge, delete_knowledge
+    from .engine import export_index, open_engine
     from .merging import merge_indexes
     from .opening import open_index
 
@@ -20,9 +21,11 @@ __all__ = [
     "compact_knowledge",
     "delete_knowledge",
     "encode_knowledge",
+    "export_index",
     "fingerprint_model",
     "index_knowledge",
     "merge_indexes",
+    "open_engine",
     "open_index",
 ]
 
@@ -33,9 +36,11 @@ _HOME = {
     "compact_knowledge": ".editing",
     "delete_knowledge": ".editing",
     "encode_knowledge": "..encoding",
+    "export_index": ".engine",
     "fingerprint_model": "..retriever_source",
     "index_knowledge": ".building",
     "merge_indexes": ".merging",
+    "open_engine": ".engine",
     "open_index": ".opening",
 }
 

@@ -21,7 +21,7 @@ from ..lexical.storage import remove_lexical_index
 from .building import check_out, name_items_folder
 from .encoding import name_files
 
-__all__ = ["merge_indexes"]
+__all__ = ["iterate_items", "merge_indexes"]
 
 _SAME_FIELDS = ("model_fingerprint", "prompt_fingerprint", "embedding_dim", "max_vectors", "normalized", "columns")
 
@@ -72,7 +72,7 @@ def merge_indexes(
         for number, (place, index) in enumerate(zip(places, indexes, strict=True)):
             others = indexes[:number] if on_duplicate == "skip" else indexes[number + 1 :]
             kept = [np.empty(0, dtype="<u8")]
-            for names, vectors, columns in _iterate(index, bar):
+            for names, vectors, columns in iterate_items(index, bar):
                 taken = np.zeros(len(names), dtype=bool)
                 for other in others:
                     taken |= find_rows(other.parts, names)[1] >= 0
@@ -96,7 +96,7 @@ def merge_indexes(
         return merged
 
 
-def _iterate(index: KnowledgeIndex, bar: tqdm) -> Iterator[tuple[list[str], np.ndarray, dict[str, list[object]]]]:
+def iterate_items(index: KnowledgeIndex, bar: tqdm) -> Iterator[tuple[list[str], np.ndarray, dict[str, list[object]]]]:
     """Ids, vectors and columns of all items, batch by batch."""
     for part in index.parts:
         table = part.segment.columns()

@@ -13,7 +13,7 @@ from ..knowledge_base import KnowledgeBase
 from ..retriever_source import find_retriever, fingerprint_model, fingerprint_prompts
 from ..snapshots import fetch_index
 
-__all__ = ["open_index"]
+__all__ = ["expect_model", "open_index"]
 
 
 def open_index(
@@ -38,17 +38,7 @@ def open_index(
         IndexCorruptError: when a file is missing, truncated or altered, or an id has no knowledge item.
     """
     source, commit = fetch_index(folder, revision=revision)
-    expected: dict[str, Any] = {}
-    if model is not None:
-        from ..configuration.configuration_rablip import RablipRetrieverConfig
-        from ..processing.processing_rablip_retriever import RablipRetrieverProcessor
-
-        place = find_retriever(model)
-        expected["embedding_dim"] = RablipRetrieverConfig.from_pretrained(place.folder).embedding_dim
-        if not allow_other_model:
-            expected["model_fingerprint"] = fingerprint_model(place)
-            processor = RablipRetrieverProcessor.from_pretrained(place.folder)
-            expected["prompt_fingerprint"] = fingerprint_prompts(processor)
+    expected = {} if model is None else expect_model(model, allow_other_model=allow_other_model)
     index = KnowledgeIndex.load(source, expected=expected)
     if not index.manifest.items_folders:
         raise FileNotFoundError(
@@ -71,3 +61,22 @@ def open_index(
             "index again."
         )
     return index, knowledge_base
+
+
+def expect_model(model: str | Path, *, allow_other_model: bool = False) -> dict[str, Any]:
+    """Fields that the manifest of an index must have for a model's retriever to search it.
+
+    Args:
+        model: a model folder or Hub id with a retriever.
+        allow_other_model: the dimension alone.
+    """
+    from ..configuration.configuration_rablip import RablipRetrieverConfig
+    from ..processing.processing_rablip_retriever import RablipRetrieverProcessor
+
+    place = find_retriever(model)
+    expected: dict[str, Any] = {"embedding_dim": RablipRetrieverConfig.from_pretrained(place.folder).embedding_dim}
+    if not allow_other_model:
+        expected["model_fingerprint"] = fingerprint_model(place)
+        processor = RablipRetrieverProcessor.from_pretrained(place.folder)
+        expected["prompt_fingerprint"] = fingerprint_prompts(processor)
+    return expected
