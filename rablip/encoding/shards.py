@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -83,12 +84,28 @@ class EncodingShards:
         """How many shards all items make."""
         return -(-self.num_items // self.shard_size)
 
-    def prepare(self) -> None:
-        """Make the folder, or keep it where the same model has left shards of the same size in it; by one process."""
+    def prepare(self, *, item_bytes: int) -> None:
+        """Make the folder, or keep it where the same model has left shards of the same size in it; by one process.
+
+        Args:
+            item_bytes: what the embeddings of an item take.
+
+        Raises:
+            OSError: when the disk has no room for the shards that are missing and for the index.
+        """
         place = self.folder / _PLAN_NAME
         if self.folder.exists() and _read_plan(place) != self._plan:
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        num_written = sum(path.stat().st_size for path in self.folder.glob("shard-*"))
+        num_needed = 2 * self.num_items * item_bytes - num_written
+        num_free = shutil.disk_usage(self.folder).free
+        if num_free < num_needed:
+            raise OSError(
+                errno.ENOSPC,
+                f"The embeddings of {self.num_items} items need about {num_needed} bytes in {self.folder.parent}, and "
+                f"{num_free} are free. Nothing was encoded",
+            )
         for left_over in self.folder.glob(".*.tmp"):
             left_over.unlink(missing_ok=True)
         write_atomically(place, lambda temporary: temporary.write_text(json.dumps(self._plan, indent=2)))

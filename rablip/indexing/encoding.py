@@ -79,7 +79,7 @@ def encode_and_commit(
             builder = stack.enter_context(IndexBuilder(folder, None if adds else manifest))
             name, problems = write_items(builder)
             num_items = len(KnowledgeBase.load(folder / name))
-            describe(num_items).prepare()
+            describe(num_items).prepare(item_bytes=4 * manifest.embedding_dim * manifest.max_vectors)
             return name, num_items, problems
 
         items_folder, num_items, problems = processes.lead(start)

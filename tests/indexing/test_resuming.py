@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,17 @@ def test_a_shard_that_is_no_shard_is_encoded_again(half: Path, whole: Path, tiny
     save_file(load_file(path), path)  # without what it tells of itself
     assert len(build(make_items(half.parent), half, tiny_bundle, half.parent)) == NUM_ITEMS
     assert_same(half, whole)
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_encoded(
+    tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = make_items(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2000))
+    with pytest.raises(OSError, match=r"50 items need about \d{4,} bytes .* 2000 are free"):
+        build(items, tmp_path / "index", tiny_bundle, tmp_path)
+    assert not (tmp_path / "index" / "manifest.json").exists()
+    assert not list((tmp_path / "index").rglob("shard-*"))
 
 
 @pytest.mark.parametrize("size", [0, -1, True])
