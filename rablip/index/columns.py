@@ -98,7 +98,7 @@ def check_filter(where: Filter, schema: pa.Schema) -> pc.Expression:
         for name, wanted in where.items():
             if name not in schema.names:
                 raise ValueError(f"The index has no column {name!r} to filter by; it has {schema.names or 'none'}.")
-            one = _match_column(name, wanted)
+            one = _match_column(schema.field(name), wanted)
             expression = one if expression is None else expression & one
         where = expression
     if not isinstance(where, pc.Expression):
@@ -129,10 +129,26 @@ def dict_of(schema: pa.Schema) -> dict[str, str]:
     return {field.name: names[field.type] for field in schema}
 
 
-def _match_column(name: str, wanted: Any) -> pc.Expression:
-    field = pc.field(name)
+def _match_column(column: pa.Field, wanted: Any) -> pc.Expression:
+    field = pc.field(column.name)
     if not isinstance(wanted, (list, tuple, set, frozenset)):
-        return field.is_null() if wanted is None else field == pc.scalar(wanted)
-    values = [value for value in wanted if value is not None]
-    matches = field.isin(pa.array(values)) if values else pc.scalar(False)
+        return field.is_null() if wanted is None else field == pc.scalar(_cast(wanted, column))
+    values = [_cast(value, column) for value in wanted if value is not None]
+    matches = field.isin(pa.array(values, type=column.type)) if values else pc.scalar(False)
     return matches | field.is_null() if len(values) < len(wanted) else matches
+
+
+def _cast(value: Any, column: pa.Field) -> pa.Scalar:
+    """A value in the type of its column; compared in another one, large whole numbers would lose their last digits."""
+    try:
+        if isinstance(value, (bool, np.bool_)) is not pa.types.is_boolean(column.type):
+            raise pa.ArrowTypeError("true and false are for columns of them")
+        found = pa.scalar(value, type=column.type)
+        if found.as_py() != value:
+            raise pa.ArrowTypeError(f"it would become {found}")
+        return found
+    except (pa.ArrowException, OverflowError) as error:
+        raise ValueError(
+            f"The filter's value {value!r} of column {column.name!r} is no {column.type}: {error}. Give one of the "
+            "column's type."
+        ) from error

@@ -141,10 +141,10 @@ def both(
 
 
 VALUES = {
-    "year": [3, 4.0, 3.5, None, 10**6, np.int64(5)],
+    "year": [3, 4.0, None, 10**6, np.int64(5)],
     "city": ["city 1", "city '2", None, ""],
     "open": [True, False, None],
-    "height": [0.0, -0.0, 0.5, 3, None, float("inf"), 1e300, float("nan")],
+    "height": [0.0, -0.0, 0.5, 3, None, float("inf"), 1e300],
     "a `b'.C": ["it's 1", "it''s 0", None],
 }
 
@@ -233,7 +233,7 @@ def test_filters_that_the_engine_cannot_ask_are_refused(both: Any) -> None:
     for where, error, message in (
         (pc.field("year") > 3, TypeError, "a mapping from column to value"),
         ({"yaer": 3}, ValueError, "no column 'yaer'"),
-        ({"year": "3 OR true"}, ValueError, "does not fit the columns"),
+        ({"year": "3 OR true"}, ValueError, "'3 OR true' of column 'year' is no int64"),
         ({}, ValueError, "empty"),
     ):
         with pytest.raises(error, match=message):

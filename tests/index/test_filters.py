@@ -97,7 +97,11 @@ def test_wrong_filters_and_columns_are_named() -> None:
     index = make_filtered(5)
     for where, message in (
         ({"yaer": 3}, "no column 'yaer' to filter by; it has .'year'"),
-        ({"year": "3"}, "does not fit the columns"),
+        ({"year": "3"}, "'3' of column 'year' is no int64"),
+        ({"year": 3.5}, "3.5 of column 'year' is no int64"),
+        ({"year": [3, True]}, "True of column 'year' is no int64"),
+        ({"open": 1}, "1 of column 'open' is no bool"),
+        ({"year": 2**70}, "of column 'year' is no int64"),
         (pc.field("nothing") == 1, "does not fit the columns"),
         (pc.field("year") + 1, "not true or false"),
         ({}, "empty"),
@@ -116,3 +120,11 @@ def test_wrong_filters_and_columns_are_named() -> None:
     assert len(index) == 5
     with pytest.raises(ValueError, match="it has none"):
         KnowledgeIndex.create(make_manifest()).search(make_vectors(1), 3, where={"year": 3})
+
+
+def test_large_whole_numbers_keep_their_last_digits() -> None:
+    index = KnowledgeIndex.create(make_manifest(columns={"year": "int64"}))
+    index.add(["a", "b"], make_vectors(2), columns={"year": [2**53 + 1, 2**53]})
+    question = make_vectors(1)
+    for wanted, expected in ((2**53 + 1, ["a"]), (2**53, ["b"]), (4.0, []), ([4.0, 2**53], ["b"])):
+        assert [hit.id for hit in index.search(question, 5, where={"year": wanted})[0]] == expected

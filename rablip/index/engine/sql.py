@@ -69,26 +69,21 @@ def match_filter(where: Filter, schema: pa.Schema) -> str:
 
 def _match_column(column: str, kind: pa.DataType, wanted: Iterable[Any]) -> str:
     values = list(wanted)
-    texts = [text for text in (_spell(value, kind) for value in values if value is not None) if text is not None]
+    texts = [_spell(value, kind) for value in values if value is not None]
     conditions = [f"{column} IN ({', '.join(texts)})"] if texts else []
     if any(value is None for value in values):
         conditions.append(f"{column} IS NULL")
     return f"({' OR '.join(conditions)})" if conditions else _NOTHING
 
 
-def _spell(value: Any, kind: pa.DataType) -> str | None:
-    """A value as a literal of its column's type; None for one that no value of that type equals."""
-    try:
-        value = pa.scalar(value).cast(kind).as_py()
-    except pa.ArrowInvalid:  # 3.5 among whole numbers
-        return None
+def _spell(value: Any, kind: pa.DataType) -> str:
+    """A value as a literal of its column's type."""
+    value = pa.scalar(value, type=kind).as_py()
     if isinstance(value, str):
         return _quote(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        if math.isnan(value):  # equals nothing, itself neither
-            return None
         return repr(value) if math.isfinite(value) else f"CAST('{value}' AS DOUBLE)"
     return str(value) if value > _LEAST_INTEGER else f"CAST('{value}' AS BIGINT)"
 
