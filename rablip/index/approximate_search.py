@@ -33,7 +33,7 @@ class ApproximateSearcher:
         self.settings = settings
 
     def find_candidates(self, questions: np.ndarray, k: int, mask: np.ndarray | None = None) -> np.ndarray:
-        """Rows (num_questions, at most k * k_factor) that may be the nearest, -1 where there are fewer.
+        """Rows (num_questions, num_candidates) that may be the nearest, -1 where there are fewer.
 
         Args:
             questions: (num_questions, embedding_dim) float32.
@@ -41,7 +41,7 @@ class ApproximateSearcher:
             mask: (num_rows,) bool, the rows that count.
         """
         faiss = import_faiss()
-        places = min(k * self.settings.k_factor, self.structure.ntotal)
+        places = min(self.settings.count_candidates(k), self.structure.ntotal)
         selector = None
         if mask is not None:
             bits = np.packbits(mask, bitorder="little")
