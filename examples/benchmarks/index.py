@@ -28,7 +28,6 @@ from typing import Any
 
 import faiss
 from index_data import DATA, WORLD_ITEMS, make_data
-from index_runs import WORKERS
 from reporting import describe_command, describe_run, keep_run, write_report
 
 from rablip.index.search_kinds import KINDS
@@ -51,8 +50,6 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--work-dir", type=Path, default=Path("index_runs"), help="data and runs; goes on where it was"
     )
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--worker", choices=tuple(WORKERS), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.rounds < 1:
         parser.error(f"--rounds must be at least 1, got {options.rounds}.")
@@ -63,10 +60,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def run_worker(options: argparse.Namespace, worker: str, data: str, size: int, kind: str, folder: Path) -> Any:
     """A measurement in a process of its own."""
-    command = [sys.executable, __file__, "--worker", worker, "--folder", str(folder), "--data", data]
-    command += ["--sizes", str(size), "--kinds", kind, "--work-dir", str(options.work_dir)]
-    command += ["--rounds", str(options.rounds), "--seed", str(options.seed)]
+    script = Path(__file__).with_name("index_runs.py")
+    words = [worker, data, size, kind, folder, options.work_dir / "data", options.rounds, options.seed]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, str(script), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise RuntimeError(f"{worker} of {kind} over {size} {data} vectors failed:\n{done.stderr[-2000:]}")
@@ -93,13 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         arguments: of the command line; those of the process by default.
     """
     options = parse_arguments(arguments)
-    place = options.work_dir / "data"
-    worker, folder = WORKERS.get(options.worker), options.folder
-    del options.worker, options.folder
-    if worker is not None:
-        data = make_data(options.data[0], options.sizes[0], seed=options.seed, folder=place)
-        print(json.dumps(worker(data, options.kinds[0], folder, options.rounds)))
-        return {}
     has_peer = options.peer and find_spec("txtai") is not None
     if options.peer and not has_peer:
         print("The peer, txtai, is not installed and left out: install it in an environment of its own.")

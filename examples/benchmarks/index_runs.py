@@ -1,7 +1,11 @@
-"""The measurements of the index benchmark, each made in a process of its own: build, memory, search, and the peer."""
+"""The measurements of the index benchmark, each made in a process of its own: build, memory, search, and the peer.
+
+index.py starts them; they import little, so that little but the index is in the memory that they measure.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from index_arms import Arm, build_index, make_arms, make_peer
-from index_data import TOP, Data, measure_recall
+from index_data import TOP, Data, make_data, measure_recall
 from index_measures import PeakMemory, compare_rounds, describe_times, read_memory, time_call
 
 from rablip.index import IndexManifest, KnowledgeIndex, SearchSettings
@@ -142,3 +146,13 @@ def _count_turns(arm: Arm, question: np.ndarray) -> dict[str, int]:
     """How often an arm searches in each round, by what a question costs it."""
     is_slow = time_call(lambda: arm.search(question))["cpu"] > _SLOW_SECONDS
     return {"batch": _SLOW_BATCHES, "single": _SLOW_SINGLES} if is_slow else {"batch": _BATCHES, "single": _SINGLES}
+
+
+def main(worker: str, data: str, size: str, kind: str, folder: str, data_folder: str, rounds: str, seed: str) -> None:
+    """Take one measurement and print it."""
+    made = make_data(data, int(size), seed=int(seed), folder=Path(data_folder))
+    print(json.dumps(WORKERS[worker](made, kind, Path(folder), int(rounds))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

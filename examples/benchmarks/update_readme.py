@@ -138,8 +138,9 @@ def interval(figure: Mapping[str, Any]) -> str:
 def render_index(report: Mapping[str, Any]) -> list[str]:
     """Speed, recall, memory and overhead of every kind of search, and the peer."""
     arguments = report["arguments"]
+    commands = " and ".join(f"`{command}`" for command in report["commands"])
     lines = [
-        f"**Search measured** ({' and '.join(f'`{command}`' for command in report['commands'])}; FAISS {report['versions']['faiss']}, {report['machine']}; "
+        f"**Search measured** ({commands}; FAISS {report['versions']['faiss']}, {report['machine']}; "
         f"{arguments['rounds']} rounds in turns, medians of the time on one core): a batch is 256 questions, ten hits "
         "each; bytes an item: resident is what the process holds, mapped what it has read of vectors and ids, which "
         "the system takes back; over FAISS: the time beside bare FAISS with the same structure and refinement.",

@@ -19,11 +19,11 @@ _EXACT_ROWS = 50_000
 # Beyond this a byte of memory an item counts more than time.
 _FAST_ROWS = 20_000_000
 # Near-duplicates of what is asked lie in many lists: fewer probes lose more of them than they save time.
-_LEAST_PROBES = 48
+_LEAST_PROBES = {"ivf": 48, "ivf_rabitq": 48, "ivf_pq": 64}
 # The best of one hit is missed by coarse codes as easily as the best of five.
 _LEAST_HITS = 5
 # By kind, as measured by examples/benchmarks/index.py: what coarser codes miss, more candidates make good.
-_K_FACTORS = {"exact": 1, "hnsw": 4, "ivf": 4, "ivf_rabitq": 20, "ivf_pq": 40}
+_K_FACTORS = {"exact": 1, "hnsw": 4, "ivf": 4, "ivf_rabitq": 40, "ivf_pq": 50}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class SearchSettings:
         # To scan a list is cheap where codes are short; then fewer, longer lists cost less to choose and to train.
         per_root = 4 if kind == "ivf" else 2
         num_lists = self.num_lists or max(1, min(round(per_root * math.sqrt(num_vectors)), num_vectors // 39))
-        num_probes = min(self.num_probes or max(_LEAST_PROBES, num_lists // 64), num_lists)
+        num_probes = min(self.num_probes or max(_LEAST_PROBES[kind], num_lists // 64), num_lists)
         return dataclasses.replace(settings, num_lists=num_lists, num_probes=num_probes)
 
     def count_candidates(self, k: int) -> int:
@@ -118,5 +118,5 @@ def choose_kind(num_vectors: int) -> Any:
 
 
 def _count_parts(embedding_dim: int) -> int:
-    """Into how many parts of equal length a vector is cut, each a code of four bits: of two numbers where that goes."""
+    """Into how many equal parts a vector is cut, each a code of four bits: of two numbers where that goes."""
     return next(parts for parts in range(max(1, embedding_dim // 2), 0, -1) if embedding_dim % parts == 0)
