@@ -19,7 +19,7 @@ from rablip.world import WORLD_VERSION
 
 # Which runs are made, and where they are written, changes no run.
 PLACES = ("out", "work_dir")
-CHOICES = ("arms", "seeds")
+CHOICES = ("arms", "seeds", "sizes", "data", "kinds", "peer")
 
 
 def keep_run(args: argparse.Namespace, name: str, compute: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writes the measured figures of training (examples/benchmarks/results/) into README.md; `--check` only compares."""
+"""Writes the measured figures (examples/benchmarks/results/) into README.md; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-BEGIN, END = "<!-- training:begin", "<!-- training:end -->"
 ARM_NAMES = {
     "without": "without ASKG",
     "release": "the release's ASKG",
@@ -136,18 +135,65 @@ def interval(figure: Mapping[str, Any]) -> str:
     return f"{figure['value']:.3f} ({low:.3f} to {high:.3f})"
 
 
-RENDERERS: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
-    "askg_ablation": render_askg,
-    "retriever_ablation": render_retriever,
-    "adapters": render_adapters,
-    "training_cost": render_cost,
+def render_index(report: Mapping[str, Any]) -> list[str]:
+    """Speed, recall, memory and overhead of every kind of search, and the peer."""
+    arguments = report["arguments"]
+    commands = " and ".join(f"`{command}`" for command in report["commands"])
+    lines = [
+        f"**Search measured** ({commands}; FAISS {report['versions']['faiss']}, {report['machine']}; "
+        f"{arguments['rounds']} rounds in turns, medians of the time on one core): a batch is 256 questions, ten hits "
+        "each; bytes an item: resident is what the process holds, mapped what it has read of vectors and ids, which "
+        "the system takes back; over FAISS: the time beside bare FAISS with the same structure and refinement.",
+        "",
+        "| vectors | kind | recall@10 | batch, ms a question | one question, ms, p50 / p95 "
+        "| speed over exact, batch / one | over FAISS | resident / mapped / structure on disk | build, s; its peak |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    peers = []
+    for run in report["runs"]:
+        vectors = f"{run['data']}, {run['size']:,} x {run['dim']}"
+        if "peer" in run:
+            peers.append((vectors, run["peer"]))
+            continue
+        search, grown = run["search"], run["memory"]["bytes_an_item"]["searched"]
+        batch, single = (search["seconds"]["ours"][what]["cpu"] for what in ("batch", "single"))
+        exact = search["over_ours"].get("exact")
+        speed = "1" if exact is None else f"{exact['batch']['median']:.0f} / {exact['single']['median']:.0f}"
+        overhead = 100 * (1 / search["over_ours"]["bare"]["batch"]["median"] - 1)
+        build = run["build"]
+        lines.append(
+            f"| {vectors} | {run['kind']} | {search['recall']['ours']:.3f} | {1e3 * batch['p50'] / 256:.3f} "
+            f"| {1e3 * single['p50']:.2f} / {1e3 * single['p95']:.2f} | {speed} | {overhead:+.1f} % "
+            f"| {grown['anonymous']:.0f} / {grown['mapped']:.0f} / {build['disk_bytes_an_item']['structure']:.0f} "
+            f"| {build['seconds']['cpu']:.0f}; {build['peak_bytes_an_item']:.0f} |"
+        )
+    for vectors, peer in peers:
+        over = peer["over_ours"]["peer"]
+        lines += [
+            "",
+            f"txtai beside `auto` ({vectors}): {over['batch']['median']:.1f} times as long for a batch, "
+            f"{over['single']['median']:.1f} for one question, recall@10 {peer['recall']['peer']:.3f} beside "
+            f"{peer['recall']['ours']:.3f}, {peer['peer_bytes_an_item']:.0f} resident bytes an item.",
+        ]
+    return lines
+
+
+# By section of the README, then by result.
+RENDERERS: dict[str, dict[str, Callable[[Mapping[str, Any]], list[str]]]] = {
+    "index": {"index": render_index},
+    "training": {
+        "askg_ablation": render_askg,
+        "retriever_ablation": render_retriever,
+        "adapters": render_adapters,
+        "training_cost": render_cost,
+    },
 }
 
 
-def render(results: Path) -> str:
-    """All sections whose results are there."""
+def render(results: Path, section: str) -> str:
+    """All parts of a section whose results are there."""
     parts = []
-    for name, renderer in RENDERERS.items():
+    for name, renderer in RENDERERS[section].items():
         file = results / f"{name}.json"
         if file.is_file():
             parts.append("\n".join(renderer(json.loads(file.read_text(encoding="utf-8")))))
@@ -161,10 +207,13 @@ def main() -> None:
     parser.add_argument("--readme", default=ROOT / "README.md", type=Path)
     parser.add_argument("--check", action="store_true", help="exit code 1 when it is out of date")
     arguments = parser.parse_args()
-    text = arguments.readme.read_text(encoding="utf-8")
-    start, end = text.index(BEGIN), text.index(END)
-    first_line = text[start : text.index("\n", start)]
-    wanted = f"{text[:start]}{first_line}\n{render(arguments.results)}\n{text[end:]}"
+    text = wanted = arguments.readme.read_text(encoding="utf-8")
+    for section in RENDERERS:
+        rendered = render(arguments.results, section)
+        if rendered:
+            start, end = wanted.index(f"<!-- {section}:begin"), wanted.index(f"<!-- {section}:end -->")
+            first_line = wanted[start : wanted.index("\n", start)]
+            wanted = f"{wanted[:start]}{first_line}\n{rendered}\n{wanted[end:]}"
     if not arguments.check:
         arguments.readme.write_text(wanted, encoding="utf-8")
     elif wanted != text:

@@ -33,7 +33,7 @@ class ApproximateSearcher:
         self.settings = settings
 
     def find_candidates(self, questions: np.ndarray, k: int, mask: np.ndarray | None = None) -> np.ndarray:
-        """Rows (num_questions, at most k * k_factor) that may be the nearest, -1 where there are fewer.
+        """Rows (num_questions, num_candidates) that may be the nearest, -1 where there are fewer.
 
         Args:
             questions: (num_questions, embedding_dim) float32.
@@ -41,7 +41,7 @@ class ApproximateSearcher:
             mask: (num_rows,) bool, the rows that count.
         """
         faiss = import_faiss()
-        places = min(k * self.settings.k_factor, self.structure.ntotal)
+        places = min(self.settings.count_candidates(k), self.structure.ntotal)
         selector = None
         if mask is not None:
             bits = np.packbits(mask, bitorder="little")
@@ -119,7 +119,8 @@ def read_structure(
         )
     file.verify()
     try:
-        structure = faiss.deserialize_index(file.array(np.uint8))
+        # From the mapped file: `deserialize_index` would copy all of it first.
+        structure = faiss.read_index(faiss.PyCallbackIOReader(_Reader(file.array(np.uint8)).read))
     except RuntimeError as error:
         raise IndexCorruptError(f"{file.path} cannot be read by FAISS: {error}") from error
     if structure.d != embedding_dim or structure.ntotal != num_vectors:
@@ -131,6 +132,20 @@ def read_structure(
     if type(structure) is not type(expected) or structure.metric_type != expected.metric_type:
         raise IndexCorruptError(f"{file.path} is a {type(structure).__name__}, not {settings.factory(embedding_dim)}.")
     return ApproximateSearcher(structure, settings)
+
+
+class _Reader:
+    """Reads an array of bytes from its beginning to its end."""
+
+    def __init__(self, content: np.ndarray) -> None:
+        self._content = content
+        self._place = 0
+
+    def read(self, num_bytes: int) -> bytes:
+        """The next bytes; fewer at the end."""
+        part = self._content[self._place : self._place + num_bytes]
+        self._place += len(part)
+        return part.tobytes()
 
 
 def search_refined(

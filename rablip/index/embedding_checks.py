@@ -109,8 +109,7 @@ def check_vectors(matrix: np.ndarray, name: Callable[[int], str], manifest: Inde
     Raises:
         ValueError: names the first rows that are not.
     """
-
-    lengths = np.linalg.norm(matrix.astype(np.float64), axis=1)
+    lengths = _measure_lengths(matrix)
     broken = ~np.isfinite(lengths) | (lengths == 0)
     if broken.any():
         rows = np.flatnonzero(broken)
@@ -124,6 +123,14 @@ def check_vectors(matrix: np.ndarray, name: Callable[[int], str], manifest: Inde
             f"This index holds embeddings of length 1, but {name(row)} has length {lengths[row]:.4g}. Divide each "
             "embedding by its length."
         )
+
+
+def _measure_lengths(matrix: np.ndarray) -> np.ndarray:
+    lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    if not (np.isfinite(lengths) & (lengths > 0)).all():
+        # Squares of float32 may overflow or vanish where the numbers do not.
+        lengths = np.linalg.norm(matrix.astype(np.float64), axis=1)
+    return lengths
 
 
 def _as_array(embeddings: Any) -> np.ndarray:

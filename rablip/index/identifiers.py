@@ -9,7 +9,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -116,8 +115,7 @@ class StoredIds:
         self.files = (self._text, self._starts, self._lookup)
         self._offsets = starts
         self._hashes, self._rows = lookup[:num_items], lookup[num_items:]
-        content: Any = self._text.array(np.uint8)
-        self._bytes = memoryview(content)
+        self._content = self._text.array(np.uint8)
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -132,9 +130,7 @@ class StoredIds:
         if not inside.all():
             raise IndexCorruptError(f"{self._starts.path} has an id outside {self._text.path}. Build the index again.")
         self._text.verify_ranges(begin, end)
-        return [
-            str(self._bytes[first:last], "utf-8") for first, last in zip(begin.tolist(), end.tolist(), strict=True)
-        ]
+        return _cut_texts(self._content, begin, end)
 
     def find(self, ids: Sequence[str]) -> np.ndarray:
         """The row of every id, -1 where there is none."""
@@ -174,6 +170,18 @@ class StoredIds:
         rows = np.unique(np.concatenate([self._rows[same], self._rows[same + 1]]))
         names = self.take(rows.astype(np.int64))
         return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def _cut_texts(content: np.ndarray, begin: np.ndarray, end: np.ndarray) -> list[str]:
+    """Texts from ranges of bytes: joined, decoded once, and cut, which is faster than to decode each."""
+    counts = end - begin
+    stops = np.cumsum(counts)
+    joined = content[np.arange(int(counts.sum())) + np.repeat(begin - (stops - counts), counts)].tobytes()
+    ranges = zip((stops - counts).tolist(), stops.tolist(), strict=True)
+    if joined.isascii():
+        text = joined.decode("ascii")
+        return [text[first:last] for first, last in ranges]
+    return [joined[first:last].decode() for first, last in ranges]
 
 
 class IdWriter:

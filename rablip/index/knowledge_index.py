@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,10 @@ class SearchHit(NamedTuple):
 
     id: str
     score: float
+
+
+# A search makes thousands: the constructor of a NamedTuple is a call of Python for each.
+_make_hit = partial(tuple.__new__, SearchHit)
 
 
 class KnowledgeIndex:
@@ -284,19 +289,33 @@ class KnowledgeIndex:
         self._parts[-1].grow()
 
     def _name_hits(self, scores: np.ndarray, numbers: np.ndarray, k: int) -> list[list[SearchHit]]:
-        names = np.empty(numbers.shape, dtype=object)
-        for number, part in enumerate(self._parts):
-            places = np.nonzero((numbers >= 0) & (numbers >> _PART_SHIFT == number))
-            if len(places[0]):
-                names[places] = part.segment.ids.take(numbers[places] & ((1 << _PART_SHIFT) - 1))
-        rows = zip(names.tolist(), scores.tolist(), strict=True)
+        names = self._take_names(numbers.ravel())
+        hits = list(map(_make_hit, zip(names, scores.ravel().tolist(), strict=True)))
+        # What is missing stands at the end of a row.
+        starts = range(0, len(hits), numbers.shape[1])
+        rows = [
+            hits[start : start + count]
+            for start, count in zip(starts, (numbers >= 0).sum(axis=1).tolist(), strict=True)
+        ]
         if self._manifest.max_vectors == 1:
-            return [[SearchHit(*hit) for hit in zip(*row, strict=True) if hit[0] is not None] for row in rows]
+            return rows
         found = []
         for row in rows:
-            best: dict[str, float] = {}
-            for name, score in zip(*row, strict=True):
-                if name is not None and len(best) < k:
-                    best.setdefault(name, score)
-            found.append([SearchHit(name, score) for name, score in best.items()])
+            best: dict[str, SearchHit] = {}
+            for hit in row:
+                if len(best) < k:
+                    best.setdefault(hit.id, hit)
+            found.append(list(best.values()))
+        return found
+
+    def _take_names(self, numbers: np.ndarray) -> list[str]:
+        """The id of every hit, a blank where there is none."""
+        if len(self._parts) == 1 and len(numbers) and numbers.min() >= 0:
+            return self._parts[0].segment.ids.take(numbers)
+        names = np.full(len(numbers), "", dtype=object)
+        for number, part in enumerate(self._parts):
+            places = np.flatnonzero((numbers >= 0) & (numbers >> _PART_SHIFT == number))
+            if len(places):
+                names[places] = part.segment.ids.take(numbers[places] & ((1 << _PART_SHIFT) - 1))
+        found: list[str] = names.tolist()
         return found

@@ -147,11 +147,14 @@ class VerifiedFile:
             return
         filled = stops > starts
         first, last = starts[filled] // BLOCK_BYTES, (stops[filled] - 1) // BLOCK_BYTES
-        blocks = np.unique(np.concatenate([first, last]))
+        blocks = np.concatenate([first, last])
         if len(first) and (last - first).max() > 1:
             spans = [np.arange(low, high + 1) for low, high in zip(first, last, strict=True) if high - low > 1]
-            blocks = np.unique(np.concatenate([blocks, *spans]))
-        missing = blocks[~self._verified[blocks]]
+            blocks = np.concatenate([blocks, *spans])
+        # Mostly all were checked by a search before: then there is nothing to sort.
+        missing = np.unique(blocks[~self._verified[blocks]])
+        if not len(missing):
+            return
         for block in missing:
             self._check(int(block))
         self._mark(missing)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rablip.index import IndexCorruptError, IndexManifest, KnowledgeIndex, SearchSettings
+from rablip.index import IndexCorruptError, IndexManifest, KnowledgeIndex, SearchHit, SearchSettings
+from rablip.index.approximate_search import build_structure
 from rablip.index.exact_search import refine_rows, search_exact
+from rablip.index.faiss_import import import_faiss
 from rablip.index.segment_writing import HashingWriter
 from tests.index.test_knowledge_index import make_manifest
 
@@ -86,8 +88,8 @@ def test_more_than_the_probed_lists_hold_is_found_too(tmp_path: Path) -> None:
 
 
 def test_kinds_are_chosen_by_size(tmp_path: Path) -> None:
-    kinds = [SearchSettings().resolve(count).kind for count in (0, 49_999, 50_000, 2_000_000, 2_000_001, 10**9)]
-    assert kinds == ["exact", "exact", "hnsw", "hnsw", "ivf_rabitq", "ivf_rabitq"]
+    kinds = [SearchSettings().resolve(count).kind for count in (0, 49_999, 50_000, 20_000_000, 20_000_001, 10**9)]
+    assert kinds == ["exact", "exact", "ivf_pq", "ivf_pq", "ivf_rabitq", "ivf_rabitq"]
     assert SearchSettings(kind="ivf").resolve(999).kind == "exact"
     assert SearchSettings(kind="ivf").resolve(1000).num_lists == 25
     index = build(tmp_path, "auto")
@@ -127,3 +129,51 @@ def test_exact_search_over_some_rows_is_brute_force() -> None:
     candidates = np.array([[3, 7, -1], [-1, -1, -1], [5, 4, 2], [0, 1, 2]], dtype=np.int64)
     found, rows = refine_rows(questions, vectors, candidates, 2)
     assert rows[1].tolist() == [-1, -1] and np.isneginf(found[1]).all() and set(rows[0]) == {3, 7}
+
+
+@pytest.mark.parametrize("kind", ["ivf", "ivf_rabitq", "ivf_pq"])
+def test_zeros_are_resolved_and_what_is_given_is_kept(kind: Any) -> None:
+    for count in (1000, 50_000, 1_000_000, 10**8):
+        resolved = SearchSettings(kind=kind).resolve(count)
+        assert resolved.k_factor >= 1 and 1 <= resolved.num_probes <= resolved.num_lists <= count // 39
+        assert resolved.resolve(count) == resolved
+        assert resolved.count_candidates(1) == resolved.count_candidates(5) < resolved.count_candidates(6)
+    given = SearchSettings(kind=kind, num_lists=7, num_probes=3, k_factor=2).resolve(5000)
+    assert (given.num_lists, given.num_probes, given.count_candidates(10)) == (7, 3, 20)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 7, 9, 10, 30, 256])
+def test_product_codes_fit_every_dimension(dim: int) -> None:
+    vectors = np.random.default_rng(0).standard_normal((1500, dim)).astype(np.float32)
+    settings = SearchSettings(kind="ivf_pq", num_lists=8).resolve(len(vectors))
+    structure = build_structure(vectors, settings).structure
+    assert dim % structure.pq.M == 0 and structure.code_size <= settings.bytes_per_vector(dim)
+
+
+@pytest.mark.parametrize("ids", [["a", "bcd", "e" * 40], ["ä", "b", "日本", "c"], ["x"]])
+def test_ids_of_any_length_come_back(tmp_path: Path, ids: list[str]) -> None:
+    index = KnowledgeIndex.create(make_manifest(embedding_dim=DIM))
+    index.add(ids, make_clusters(len(ids), 0))
+    index.save(tmp_path)
+    loaded = KnowledgeIndex.load(tmp_path)
+    assert loaded.ids == ids
+    for hits in loaded.search(make_clusters(3, 1), len(ids) + 3):
+        assert sorted(hit.id for hit in hits) == sorted(ids) and all(type(hit) is SearchHit for hit in hits)
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_vectors_whose_squares_leave_float32_are_numbers() -> None:
+    index = KnowledgeIndex.create(make_manifest(embedding_dim=2, normalized=False))
+    index.add(["far", "near"], np.array([[1e25, 0], [1e-25, 0]]))
+    assert [hit.id for hit in index.search(np.array([[1e-25, 1e-30]]), 2)[0]] == ["far", "near"]
+
+
+def test_the_threshold_of_faiss_is_fitted_unless_it_was_chosen() -> None:
+    faiss = import_faiss()
+    before = faiss.cvar.distance_compute_blas_threshold
+    try:
+        for given, wanted in ((128_000, 800 * faiss.omp_get_max_threads()), (77, 77)):
+            faiss.cvar.distance_compute_blas_threshold = given
+            assert import_faiss().cvar.distance_compute_blas_threshold == min(wanted, 127_999)
+    finally:
+        faiss.cvar.distance_compute_blas_threshold = before
