@@ -191,8 +191,8 @@ def render_encode(report: Mapping[str, Any]) -> list[str]:
     arms = list(next(iter(report["table"].values())))
     lines = [
         f"**Encoding measured** (`{report['command']}`; {report['machine']}; {arguments['repeats']} rounds in turns, "
-        f"each a process, {arguments['items']} items, {arguments['size']} tower with random weights): items a second as "
-        "ratios to a plain transformers loop, and peak memory of the process, the same model and processor in all.",
+        f"each a process, {arguments['items']} items, {arguments['size']} tower with random weights): items a second "
+        "as ratios to a plain transformers loop, and peak memory of the process, the same model and processor in all.",
         "",
         f"| items | {' | '.join(names[arm] for arm in arms)} | peak MiB, {' / '.join(names[arm] for arm in arms)} |",
         f"|---|{'---:|' * (len(arms) + 1)}",
