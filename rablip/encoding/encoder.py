@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["KnowledgeEncoder", "encode_knowledge"]
 
 _MAX_WORKERS = 8
+# Opened pictures of a thread: 3 MB.
+_PIXELS_AT_ONCE = 1_000_000
 
 
 @dataclass
 class KnowledgeEncoder:
     """Encodes knowledge items with one retriever, in batches of like length and kind.
 
-    Pictures are opened and prepared in worker threads, one in full size a thread, while the model is at work. A
+    Pictures are opened and prepared in worker threads, few in full size at a time, while the model is at work. A
     picture that several items of a batch have is opened once, and the vision tower sees it once. When a batch does not
     fit in memory it is halved, and the smaller size is kept; the embeddings are the same.
 
@@ -130,16 +132,12 @@ class KnowledgeEncoder:
         with self._text_lock:
             inputs = self.processor.process_knowledge(items, return_truncated=True)
         num_truncated = int(inputs.pop("truncated").sum())
-        pixels: list[torch.Tensor] = []
-        rows: dict[ImageRef, int] = {}
+        shown: dict[ImageRef, KnowledgeItem] = {}
         for item in items:
-            if item.image is not None and item.image not in rows:
-                rows[item.image] = len(pixels)
-                opened = open_image(item)
-                if opened is None:
-                    raise ValueError(f"Knowledge item {item.id!r} has a picture, but open_image gave none.")
-                pixels.append(stack_pictures([[opened]], self.processor.image_processor)["pixel_values"])
-                del opened  # or it would be held while the next one is opened
+            if item.image is not None:
+                shown.setdefault(item.image, item)
+        rows = {image: row for row, image in enumerate(shown)}
+        pixels = list(self._prepare_pictures(shown.values(), open_image))
         is_cuda = self.retriever.device.type == "cuda"
         return _Batch(
             window=window,
@@ -150,6 +148,29 @@ class KnowledgeEncoder:
             picture_rows=torch.tensor([rows[item.image] for item in items if item.image is not None]),
             num_truncated=num_truncated,
         )
+
+    def _prepare_pictures(
+        self, items: Iterable[KnowledgeItem], open_image: Callable[[KnowledgeItem], Image | None]
+    ) -> Iterator[torch.Tensor]:
+        """Pixel values of the pictures of items; small ones are prepared together, large ones one by one."""
+        opened: list[Image] = []
+        num_pixels = 0
+        for item in items:
+            picture = open_image(item)
+            if picture is None:
+                raise ValueError(f"Knowledge item {item.id!r} has a picture, but open_image gave none.")
+            opened.append(picture)
+            num_pixels += picture.width * picture.height
+            del picture  # or it would be held while the next one is opened
+            if num_pixels >= _PIXELS_AT_ONCE:
+                yield self._stack(opened)
+                opened, num_pixels = [], 0
+        if opened:
+            yield self._stack(opened)
+
+    def _stack(self, opened: list[Image]) -> torch.Tensor:
+        stacked = stack_pictures([[picture] for picture in opened], self.processor.image_processor)
+        return stacked["pixel_values"]
 
     def _encode(self, batch: _Batch) -> np.ndarray:
         parts, self.batch_size = run_in_batches(

@@ -116,9 +116,10 @@ def test_other_errors_are_not_taken_for_lack_of_memory(
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 3])
-def test_a_thread_holds_one_picture_in_full_size(
+def test_a_thread_holds_one_large_picture_in_full_size(
     retriever: Any, processor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int
 ) -> None:
+    monkeypatch.setattr("rablip.encoding.encoder._PIXELS_AT_ONCE", 2000)
     items = [KnowledgeItem(id=str(number), image=ImageRef(data=png((50, 50 + number)))) for number in range(12)]
     base, _ = KnowledgeBase.write(items, tmp_path / "base")
     opened: list[weakref.ref[Image.Image]] = []
