@@ -118,6 +118,9 @@ def take_turns(arms: Mapping[str, Arm], data: Data, rounds: int) -> dict[str, An
             of_round.append({})
             for name in order:
                 times = []
+                if counts[name][what] > _SLOW_BATCHES:
+                    # What the arm before left in the processor's caches is not this arm's.
+                    arms[name].search(questions[:size])
                 for turn in range(counts[name][what]):
                     start = (number * _SINGLES + turn) % (len(questions) - size + 1)
                     some = questions[start : start + size]

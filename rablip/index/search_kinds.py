@@ -19,9 +19,12 @@ _EXACT_ROWS = 50_000
 # Beyond this a byte of memory an item counts more than time.
 _FAST_ROWS = 20_000_000
 # Near-duplicates of what is asked lie in many lists: fewer probes lose more of them than they save time.
-_LEAST_PROBES = {"ivf": 48, "ivf_rabitq": 48, "ivf_pq": 64}
+_LEAST_PROBES = 48
 # The best of one hit is missed by coarse codes as easily as the best of five.
 _LEAST_HITS = 5
+# Lists by the square root of the number of vectors. Where to scan a list is cheap, fewer and longer lists cost less to
+# choose and to train; each list also costs 1-bit codes a table of its own.
+_LISTS_PER_ROOT = {"ivf": 4, "ivf_rabitq": 2, "ivf_pq": 3}
 # By kind, as measured by examples/benchmarks/index.py: what coarser codes miss, more candidates make good.
 _K_FACTORS = {"exact": 1, "hnsw": 4, "ivf": 4, "ivf_rabitq": 40, "ivf_pq": 50}
 
@@ -74,10 +77,10 @@ class SearchSettings:
         settings = dataclasses.replace(self, kind=kind, k_factor=self.k_factor or _K_FACTORS[kind])
         if not kind.startswith("ivf"):
             return settings
-        # To scan a list is cheap where codes are short; then fewer, longer lists cost less to choose and to train.
-        per_root = 4 if kind == "ivf" else 2
-        num_lists = self.num_lists or max(1, min(round(per_root * math.sqrt(num_vectors)), num_vectors // 39))
-        num_probes = min(self.num_probes or max(_LEAST_PROBES[kind], num_lists // 64), num_lists)
+        num_lists = self.num_lists or max(
+            1, min(round(_LISTS_PER_ROOT[kind] * math.sqrt(num_vectors)), num_vectors // 39)
+        )
+        num_probes = min(self.num_probes or max(_LEAST_PROBES, num_lists // 64), num_lists)
         return dataclasses.replace(settings, num_lists=num_lists, num_probes=num_probes)
 
     def count_candidates(self, k: int) -> int:

@@ -161,9 +161,10 @@ class StoredSegment:
             self._structure_file = VerifiedFile.open(folder, prefix + STRUCTURE_NAME, files)
             self.files.append(self._structure_file)
         self._searcher: ApproximateSearcher | None = None
-        if len(self.vectors) != record.num_vectors or len(self.starts) != record.num_items + 1:
+        num_starts = record.num_items + 1 if self._starts_file is None else len(self._starts_file.array("<i8"))
+        if len(self.vectors) != record.num_vectors or num_starts != record.num_items + 1:
             raise IndexCorruptError(
-                f"{folder / record.name} has {len(self.vectors)} vectors of {len(self.starts) - 1} items, the "
+                f"{folder / record.name} has {len(self.vectors)} vectors of {num_starts - 1} items, the "
                 f"manifest says {record.num_vectors} of {record.num_items}. Build the index again."
             )
 
