@@ -166,8 +166,8 @@ def render_index(report: Mapping[str, Any]) -> list[str]:
                 first[step]["cpu"] for step in ("load", "first_single", "first_batch", "later_batch")
             )
             notes.append(
-                f"Opened without verifying all at once ({vectors}, {run['kind']}): {opened:.3f} s to open, {single:.2f} s "
-                f"for the first question and {batch_of:.2f} s for the first batch, which verify what they read; "
+                f"Opened without verifying all at once ({vectors}, {run['kind']}): {opened:.3f} s to open, "
+                f"{single:.2f} s for the first question and {batch_of:.2f} s for the first batch, which verify what they read; "
                 f"{later:.2f} s for a later one."
             )
         lines.append(
