@@ -167,8 +167,8 @@ def render_index(report: Mapping[str, Any]) -> list[str]:
             )
             notes.append(
                 f"Opened without verifying all at once ({vectors}, {run['kind']}): {opened:.3f} s to open, "
-                f"{single:.2f} s for the first question and {batch_of:.2f} s for the first batch, which verify what they read; "
-                f"{later:.2f} s for a later one."
+                f"{single:.2f} s for the first question and {batch_of:.2f} s for the first batch, which verify what "
+                f"they read; {later:.2f} s for a later one."
             )
         lines.append(
             f"| {vectors} | {run['kind']} | {search['recall']['ours']:.3f} | {1e3 * batch['p50'] / 256:.3f} "
