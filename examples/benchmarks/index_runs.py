@@ -25,9 +25,9 @@ from rablip.index.segments import STRUCTURE_NAME, VECTORS_NAME
 __all__ = ["BATCH", "WORKERS", "take_turns"]
 
 BATCH = 256
-# How often an arm searches in each round; exact search takes seconds a batch at a million.
-_BATCHES, _SINGLES = 3, 24
-_SLOW_SECONDS, _SLOW_BATCHES, _SLOW_SINGLES = 0.02, 1, 3
+# Questions of a search, and how often an arm makes one in each round; exact search takes seconds a batch at a million.
+_TURNS = {"batch": (BATCH, 7, 1), "single": (1, 24, 3)}
+_SLOW_SECONDS = 0.02
 
 
 def measure_build(data: Data, kind: Any, folder: Path, rounds: int) -> dict[str, Any]:
@@ -99,7 +99,7 @@ WORKERS: Mapping[str, Callable[[Data, Any, Path, int], dict[str, Any]]] = {
 
 
 def take_turns(arms: Mapping[str, Arm], data: Data, rounds: int) -> dict[str, Any]:
-    """Every arm in every round, batches and single questions; the order turns round each time.
+    """Every arm in every round, batches and single questions, one after the other; the order turns round each time.
 
     Args:
         arms: one of them is "ours".
@@ -110,23 +110,24 @@ def take_turns(arms: Mapping[str, Arm], data: Data, rounds: int) -> dict[str, An
     recall = {name: measure_recall(data, arm.rows(arm.search(questions))) for name, arm in arms.items()}
     taken: dict[str, dict[str, list[dict[str, float]]]] = {name: {"batch": [], "single": []} for name in arms}
     of_rounds: dict[str, list[dict[str, float]]] = {"batch": [], "single": []}
-    counts = {name: _count_turns(arm, questions[:1]) for name, arm in arms.items()}
+    slow = [name for name, arm in arms.items() if time_call(partial(arm.search, questions[:1]))["cpu"] > _SLOW_SECONDS]
     for number in range(rounds):
-        order = list(arms) if number % 2 == 0 else list(arms)[::-1]
-        for what, of_round in of_rounds.items():
-            size = BATCH if what == "batch" else 1
-            of_round.append({})
-            for name in order:
-                times = []
-                if counts[name][what] > _SLOW_BATCHES:
-                    # What the arm before left in the processor's caches is not this arm's.
-                    arms[name].search(questions[:size])
-                for turn in range(counts[name][what]):
-                    start = (number * _SINGLES + turn) % (len(questions) - size + 1)
-                    some = questions[start : start + size]
-                    times.append(time_call(partial(arms[name].search, some)))
-                taken[name][what] += times
-                of_round[-1][name] = float(np.median([one["cpu"] for one in times]))
+        for what, (size, count, slow_count) in _TURNS.items():
+            times: dict[str, list[dict[str, float]]] = {name: [] for name in arms}
+            for turn in range(-1, count):
+                start = (number * count + turn) % (len(questions) - size + 1)
+                some = questions[start : start + size]
+                for name in list(arms) if (number + turn) % 2 == 0 else list(arms)[::-1]:
+                    # A slow arm is done before the others begin, and leaves them nothing in the processor's caches:
+                    # their first turn is not counted.
+                    if (name in slow) == (turn < 0):
+                        calls = slow_count if turn < 0 else 1
+                        times[name] += [time_call(partial(arms[name].search, some)) for _ in range(calls)]
+                    elif turn < 0:
+                        arms[name].search(some)
+            for name in arms:
+                taken[name][what] += times[name]
+            of_rounds[what].append({name: float(np.median([one["cpu"] for one in times[name]])) for name in arms})
     return {
         "recall": recall,
         "seconds": {
@@ -143,12 +144,6 @@ def take_turns(arms: Mapping[str, Arm], data: Data, rounds: int) -> dict[str, An
         },
         "rounds": of_rounds,
     }
-
-
-def _count_turns(arm: Arm, question: np.ndarray) -> dict[str, int]:
-    """How often an arm searches in each round, by what a question costs it."""
-    is_slow = time_call(lambda: arm.search(question))["cpu"] > _SLOW_SECONDS
-    return {"batch": _SLOW_BATCHES, "single": _SLOW_SINGLES} if is_slow else {"batch": _BATCHES, "single": _SINGLES}
 
 
 def main(worker: str, data: str, size: str, kind: str, folder: str, data_folder: str, rounds: str, seed: str) -> None:

@@ -162,13 +162,13 @@ def render_index(report: Mapping[str, Any]) -> list[str]:
         overhead = 100 * (1 / search["over_ours"]["bare"]["batch"]["median"] - 1)
         build, first = run["build"], run["memory"]["seconds"]
         if build["settings"]["kind"] == "ivf_pq":
-            opened, single, batch_of, later = (
+            opened, first_single, first_batch, later = (
                 first[step]["cpu"] for step in ("load", "first_single", "first_batch", "later_batch")
             )
             notes.append(
                 f"Opened without verifying all at once ({vectors}, {run['kind']}): {opened:.3f} s to open, "
-                f"{single:.2f} s for the first question and {batch_of:.2f} s for the first batch, which verify what "
-                f"they read; {later:.2f} s for a later one."
+                f"{first_single:.2f} s for the first question and {first_batch:.2f} s for the first batch, which "
+                f"verify what they read; {later:.2f} s for a later one."
             )
         lines.append(
             f"| {vectors} | {run['kind']} | {search['recall']['ours']:.3f} | {1e3 * batch['p50'] / 256:.3f} "
