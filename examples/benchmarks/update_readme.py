@@ -144,8 +144,8 @@ def render_index(report: Mapping[str, Any]) -> list[str]:
         f"{arguments['rounds']} rounds in turns, medians of the time on one core): a batch is 256 questions, ten hits "
         "each; bytes an item: resident is what the process holds, mapped what it has read of vectors and ids, which "
         "the system takes back; over FAISS: the time of a batch beside bare FAISS with the same structure and "
-        "refinement. `world`: encodings of texts of rablip's worlds; `clustered`: drawn in clusters; `isotropic`: drawn "
-        "with no structure, the worst case.",
+        "refinement. `world`: encodings of texts of rablip's worlds; `clustered`: drawn in clusters; `isotropic`: "
+        "drawn with no structure, the worst case.",
         "",
         "| vectors | kind | recall@10 | batch, ms a question | one question, ms, p50 / p95 "
         "| speed over exact, batch / one | over FAISS | resident / mapped / structure on disk | build, s; its peak |",
