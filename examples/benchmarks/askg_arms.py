@@ -11,6 +11,8 @@ Every arm sees as many questions per step and makes two passes of the language m
   others with none; all rows of a batch have as many, so that none pays for another's length.
 - `ours_read`: as `ours_noise` without the list: both passes answer, each another batch of questions, and relevance is
   read in both.
+- `ours_pair`: as `ours_read`, the first pass always with the right evidence alone and the second always with
+  distractors, both in full weight, so that answering is learned as often from right evidence as without ASKG.
 - `one_pass`: as `ours_noise` with the answer's pass alone, in which relevance is learned: half the cost (the exception
   to two passes).
 - `unlabelled`: what one does without relevance labels: answers from whatever is retrieved, twice as many questions.
@@ -30,20 +32,21 @@ from rablip.training.data.candidates import choose_distinct
 
 ARMS = ("without", "release", "ours", "ours_noise", "ours_read")
 # Those that learn which candidate is relevant.
-JUDGING_ARMS = ("ours", "ours_noise", "ours_read", "one_pass", "mined")
+JUDGING_ARMS = ("ours", "ours_noise", "ours_read", "ours_pair", "one_pass", "mined")
 OUR_CANDIDATES = 4
 
 
 class PassesTrainer(StageTrainer):
-    """Adds up the loss of several batches in one step, the later ones with the weight of the ASKG term."""
+    """Adds up the loss of two batches in one step, the second by default with the weight of the ASKG term."""
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
-        """The loss of the first batch, and lambda times that of the second."""
+        """The loss of the first batch, and lambda (or `second_weight`) times that of the second."""
         if "passes" not in inputs:
             return super().compute_loss(model, inputs, return_outputs, **kwargs)
         first, second = inputs["passes"]
         outputs = model(**first)
-        loss = outputs.loss + model.config.askg_loss_weight * model(**second).loss
+        weight = inputs.get("second_weight", model.config.askg_loss_weight)
+        loss = outputs.loss + weight * model(**second).loss
         return (loss, outputs) if return_outputs else loss
 
 
@@ -67,8 +70,16 @@ def make_arm_batch(
     if arm == "ours_read":
         options = {"num_questions": num_questions, "num_items": num_items}
         return {"passes": [make_arm_batch("one_pass", pool, generator, processor, **options) for _ in range(2)]}
-    if arm in ("ours_noise", "one_pass"):
+    if arm == "ours_pair":
+        options = {"num_questions": num_questions, "num_items": num_items}
+        both = [
+            make_arm_batch(f"one_pass_{rows}", pool, generator, processor, **options) for rows in ("clean", "noisy")
+        ]
+        return {"passes": both, "second_weight": 1.0}
+    if arm in ("ours_noise", "one_pass", "one_pass_clean", "one_pass_noisy"):
         is_clean = generator.random() < NoiseMix().clean_rate
+        if arm.startswith("one_pass_"):
+            is_clean = arm == "one_pass_clean"
         count = 0 if is_clean else int(generator.integers(1, num_items))
         return make_generator_batch(
             pool,
