@@ -137,6 +137,8 @@ def build_index(
     started = time.perf_counter()
     folder = Path(out)
     check_out(folder)
+    problems: list[Problem] = []
+    items, picture_root = read_source(source, root, problems)
     processes = Processes(device)
     place = find_retriever(model, revision=revision)
     fingerprint = fingerprint_model(place)
@@ -157,10 +159,8 @@ def build_index(
     )
 
     def write_items(_: IndexBuilder) -> tuple[str, list[Problem]]:
-        problems: list[Problem] = []
-        items, picture_root = read_source(source, root, problems)
         name = name_items_folder()
-        knowledge_base, problems = KnowledgeBase.write(
+        knowledge_base, found = KnowledgeBase.write(
             items,
             folder / name,
             root=picture_root,
@@ -172,9 +172,9 @@ def build_index(
         if not len(knowledge_base):
             said = source if isinstance(source, (str, Path)) else "given"
             raise ValueError(f"The source {said} holds no items.")
-        return name, problems
+        return name, found
 
-    written, problems, num_truncated = encode_and_commit(
+    written, left_out, num_truncated = encode_and_commit(
         folder,
         manifest,
         write_items,
@@ -186,7 +186,7 @@ def build_index(
     )
     if lexical:
         processes.lead(lambda: len(build_lexical_index(folder, progress=progress)))
-    return report_build(folder, written, problems, num_truncated, started)
+    return report_build(folder, written, left_out, num_truncated, started)
 
 
 def describe_encoding(manifest: IndexManifest) -> str:

@@ -68,8 +68,10 @@ def add_knowledge(
     """
     started = time.perf_counter()
     place = Path(folder)
-    processes = Processes(device)
     before = IndexManifest.load(place)
+    problems: list[Problem] = []
+    items, picture_root = read_source(source, root, problems)
+    processes = Processes(device)
     named = find_retriever(before.model_id, revision=before.model_revision) if model is None else find_retriever(model)
     retriever, processor = load_retriever(named, device=processes.device)
     before.check({"model_fingerprint": fingerprint_model(named), "prompt_fingerprint": fingerprint_prompts(processor)})
@@ -84,11 +86,9 @@ def add_knowledge(
         before.check({"encoding_dtype": encoder.dtype_name})
 
     def write_items(builder: IndexBuilder) -> tuple[str, list[Problem]]:
-        problems: list[Problem] = []
-        items, picture_root = read_source(source, root, problems)
         name = name_items_folder()
         chosen = _choose_items(items, builder, on_duplicate)
-        _, problems = KnowledgeBase.write(
+        _, found = KnowledgeBase.write(
             chosen,
             place / name,
             root=picture_root,
@@ -97,9 +97,9 @@ def add_knowledge(
             problems=problems,
             progress=progress,
         )
-        return name, problems
+        return name, found
 
-    written, problems, num_truncated = encode_and_commit(
+    written, left_out, num_truncated = encode_and_commit(
         place,
         before,
         write_items,
@@ -110,7 +110,7 @@ def add_knowledge(
         shard_size=shard_size,
         progress=progress,
     )
-    return report_build(place, written, problems, num_truncated, started)
+    return report_build(place, written, left_out, num_truncated, started)
 
 
 def delete_knowledge(folder: str | Path, ids: Sequence[str], *, strict: bool = False) -> list[str]:

@@ -17,7 +17,17 @@ from PIL import Image
 
 from rablip import RablipRetriever
 from rablip.index import IndexCorruptError, IndexManifest, IndexMismatchError
-from rablip.indexing import build_index, encode_knowledge, fingerprint_model, index_knowledge, open_index, opening
+from rablip.indexing import (
+    add_knowledge,
+    build_index,
+    building,
+    editing,
+    encode_knowledge,
+    fingerprint_model,
+    index_knowledge,
+    open_index,
+    opening,
+)
 from rablip.knowledge_base import KnowledgeBase, KnowledgeBaseError
 from rablip.processing import ImageRef, KnowledgeItem, RablipRetrieverProcessor
 from rablip.retriever_source import find_retriever, load_retriever
@@ -315,3 +325,20 @@ def test_an_index_of_the_hub_may_not_choose_which_pictures_here_are_opened(
     monkeypatch.setattr(opening, "fetch_index", lambda *_, **__: Snapshot(tmp_path / "index", 40 * "0"))
     with pytest.raises(ValueError, match="takes pictures from folders of this machine"):
         open_index("someone/index", revision=40 * "0")
+
+
+def test_a_source_that_is_not_there_is_said_before_anything_is_loaded_or_made(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_index([KnowledgeItem(id="a", text="x")], model=tiny_bundle, out=tmp_path / "index", progress=False)
+
+    def load(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the model was loaded")
+
+    for module in (building, editing):
+        monkeypatch.setattr(module, "load_retriever", load)
+    with pytest.raises(FileNotFoundError, match="no-such-source"):
+        build_index(tmp_path / "no-such-source", model=tiny_bundle, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(FileNotFoundError, match="no-such-source"):
+        add_knowledge(tmp_path / "index", tmp_path / "no-such-source", model=tiny_bundle)
