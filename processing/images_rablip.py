@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from .knowledge_rablip import ImageRef
 
-__all__ = ["ImageError", "load_image", "read_image_file"]
+__all__ = ["ImageError", "load_image", "read_image_data", "read_image_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +89,7 @@ def load_image(
             f"A picture must be an ImageRef or a PIL image, got {type(image).__name__}. Strings are never guessed to "
             "be pictures: pass ImageRef(path=...) for a file, Image.fromarray(...) for an array."
         )
-    data = read_image_file(image.path, root, max_bytes) if image.path is not None else image.data or b""
-    if len(data) > max_bytes:
-        raise ImageError(f"Picture {image.name} has {len(data)} bytes, more than max_bytes={max_bytes}.")
+    data = read_image_data(image, root, max_bytes)
     try:
         opened = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -101,6 +99,27 @@ def load_image(
         raise ImageError(f"Picture {image.name} cannot be opened: {cause}. Known kinds: {IMAGE_FORMATS}.") from error
     with opened:
         return _decode(opened, image.name, max_pixels, float_range)
+
+
+def read_image_data(image: ImageRef, root: str | os.PathLike[str] | None = None, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a picture file, read where they are not given; nothing is decoded.
+
+    Args:
+        image: where the picture is.
+        root: folder that relative paths start from and that no path may leave.
+        max_bytes: the largest size.
+
+    Raises:
+        ImageError: as of `read_image_file`.
+
+    Example:
+        >>> read_image_data(ImageRef(data=b"123"))
+        b'123'
+    """
+    data = read_image_file(image.path, root, max_bytes) if image.path is not None else image.data or b""
+    if len(data) > max_bytes:
+        raise ImageError(f"Picture {image.name} has {len(data)} bytes, more than max_bytes={max_bytes}.")
+    return data
 
 
 def read_image_file(path: str, root: str | os.PathLike[str] | None, max_bytes: int = MAX_BYTES) -> bytes:

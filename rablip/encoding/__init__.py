@@ -2,6 +2,6 @@
 
 from .encoder import KnowledgeEncoder, encode_knowledge
 from .precision import choose_bf16
-from .shards import EncodingShards, ShardReport
+from .shards import EncodingShards
 
-__all__ = ["EncodingShards", "KnowledgeEncoder", "ShardReport", "choose_bf16", "encode_knowledge"]
+__all__ = ["EncodingShards", "KnowledgeEncoder", "choose_bf16", "encode_knowledge"]

@@ -8,7 +8,6 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +15,15 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ..index.files import write_atomically
-from ..processing.images_rablip import read_image_file
+from ..index.files import write_atomically, write_text_atomically
+from ..processing.images_rablip import read_image_data
 from ..processing.knowledge_rablip import KnowledgeItem
 from .encoder import KnowledgeEncoder, show_progress
 
 if TYPE_CHECKING:
     from ..knowledge_base import KnowledgeBase
 
-__all__ = ["SHARDS_NAME", "EncodingShards", "ShardReport"]
+__all__ = ["SHARDS_NAME", "EncodingShards"]
 
 logger = logging.getLogger(__name__)
 Check = Callable[[Sequence[KnowledgeItem], np.ndarray], None]
@@ -34,23 +33,6 @@ SHARDS_NAME = ".encoding"
 _PLAN_NAME = "shards.json"
 _FORMAT_VERSION = 1
 _SMALLEST, _LARGEST, _AIMED_SHARDS = 256, 4096, 64
-
-
-@dataclass(frozen=True)
-class ShardReport:
-    """What one process did.
-
-    Args:
-        num_encoded: items that went through the model.
-        num_found: items whose shard was there already.
-
-    Example:
-        >>> ShardReport(num_encoded=2, num_found=0).num_encoded
-        2
-    """
-
-    num_encoded: int
-    num_found: int
 
 
 class EncodingShards:
@@ -108,7 +90,7 @@ class EncodingShards:
             )
         for left_over in self.folder.glob(".*.tmp"):
             left_over.unlink(missing_ok=True)
-        write_atomically(place, lambda temporary: temporary.write_text(json.dumps(self._plan, indent=2)))
+        write_text_atomically(place, json.dumps(self._plan, indent=2))
 
     def encode(
         self,
@@ -119,7 +101,7 @@ class EncodingShards:
         rank: int = 0,
         num_processes: int = 1,
         progress: bool = True,
-    ) -> ShardReport:
+    ) -> None:
         """Encode the shards of one process that are not there yet.
 
         Args:
@@ -136,7 +118,7 @@ class EncodingShards:
             OSError: when the disk is full; the shards that are whole stay.
         """
         shares = [self._rows(number) for number in range(rank, self.num_shards, num_processes)]
-        num_encoded = num_found = 0
+        num_found = 0
         note = f" (process 1 of {num_processes})" if num_processes > 1 else ""
         with show_progress(sum(map(len, shares)), progress and rank == 0, note=note) as bar:
             for rows in shares:
@@ -153,10 +135,8 @@ class EncodingShards:
                     check(some, embeddings)
                     parts.append(embeddings)
                 self._write(number, np.concatenate(parts), content, encoder.num_truncated - before)
-                num_encoded += len(rows)
         if num_found:
             logger.info("%d items were encoded by an earlier run and are taken as they are.", num_found)
-        return ShardReport(num_encoded, num_found)
 
     def read(self, knowledge_base: KnowledgeBase) -> Iterator[tuple[list[KnowledgeItem], np.ndarray, int]]:
         """All items in order, shard by shard, with their embeddings, and how many of them were cut.
@@ -218,9 +198,7 @@ def _hash_items(items: Iterable[KnowledgeItem], knowledge_base: KnowledgeBase) -
     for item in items:
         picture = None
         if item.image is not None:
-            data = item.image.data
-            if data is None:
-                data = read_image_file(item.image.path or "", root=knowledge_base.root_of(item.id))
-            picture = hashlib.sha256(data).hexdigest()
+            root = knowledge_base.root_of(item.id) if item.image.path is not None else None
+            picture = hashlib.sha256(read_image_data(item.image, root)).hexdigest()
         digest.update(json.dumps([item.id, item.title, item.caption, item.text, picture]).encode())
     return digest.hexdigest()

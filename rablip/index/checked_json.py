@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
-from .errors import IndexCorruptError
+from .errors import IndexCorruptError, IndexMismatchError
 
-__all__ = ["dump_checked", "parse_checked"]
+__all__ = ["dump_checked", "parse_checked", "parse_versioned", "read_parsed"]
+
+Parsed = TypeVar("Parsed")
 
 
 def dump_checked(content: Mapping[str, Any]) -> str:
@@ -39,6 +42,49 @@ def parse_checked(text: str) -> tuple[dict[str, Any], bool]:
         return content, is_written_so and _checksum(content) == checksum
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise IndexCorruptError(f"no JSON object with a checksum: {error!r}") from error
+
+
+def parse_versioned(text: str, version: int, *, what: str) -> dict[str, Any]:
+    """The content of JSON text that `dump_checked` wrote with a `format_version`, without it.
+
+    Args:
+        text: of the file.
+        version: the one that is read here.
+        what: what the file is, in error messages.
+
+    Raises:
+        IndexCorruptError: when it is something else, or was altered.
+        IndexMismatchError: when it has another format version.
+
+    Example:
+        >>> parse_versioned(dump_checked({"format_version": 1, "generation": 3}), 1, what="a note")
+        {'generation': 3}
+    """
+    content, is_unaltered = parse_checked(text)
+    found = content.pop("format_version", None)
+    if found != version:
+        raise IndexMismatchError(f"{what} in format version {found!r}, this rablip reads {version}")
+    if not is_unaltered:
+        raise IndexCorruptError(f"{what} whose content does not match its checksum: it was altered")
+    return content
+
+
+def read_parsed(path: Path, parse: Callable[[str], Parsed]) -> Parsed:
+    """What a text file holds; errors name the file.
+
+    Args:
+        path: the file.
+        parse: makes it of the text.
+
+    Raises:
+        IndexCorruptError, IndexMismatchError: as `parse` raises them, or when the file is not UTF-8.
+    """
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (IndexCorruptError, IndexMismatchError) as error:
+        raise type(error)(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise IndexCorruptError(f"{path}: not UTF-8: {error}") from error
 
 
 def _dump(content: Mapping[str, Any]) -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .checked_json import dump_checked, parse_checked
+from .checked_json import dump_checked, parse_checked, read_parsed
 from .checksums import FileRecord
 from .columns import make_schema
 from .errors import IndexCorruptError, IndexMismatchError
-from .files import write_atomically
+from .files import write_text_atomically
 from .search_kinds import SearchSettings
 from .segments import SegmentRecord
 from .verified_file import check_name
@@ -140,12 +140,7 @@ class IndexManifest:
 
     def save(self, folder: Path) -> None:
         """Write the manifest into the index folder, as a whole or not at all."""
-        text = self.to_json()
-
-        def write(temporary: Path) -> None:
-            temporary.write_text(text, encoding="utf-8")
-
-        write_atomically(folder / MANIFEST_NAME, write)
+        write_text_atomically(folder / MANIFEST_NAME, self.to_json())
 
     @classmethod
     def load(cls, folder: Path) -> IndexManifest:
@@ -162,12 +157,7 @@ class IndexManifest:
                 f"There is no {path}: {folder} is not an index, or its build did not end. Build it: rablip index "
                 "build SOURCE --model M --out DIR."
             )
-        try:
-            return cls.from_json(path.read_text(encoding="utf-8"))
-        except (IndexCorruptError, IndexMismatchError) as error:
-            raise type(error)(f"{path}: {error}") from error
-        except UnicodeDecodeError as error:
-            raise IndexCorruptError(f"{path}: not UTF-8: {error}") from error
+        return read_parsed(path, cls.from_json)
 
     def check_names(self, folder: Path) -> None:
         """Check that every file that the manifest names lies in the folder.

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checked_json import dump_checked, parse_checked
+from .checked_json import dump_checked, parse_versioned, read_parsed
 from .errors import IndexCorruptError, IndexMismatchError
-from .files import write_atomically
+from .files import write_text_atomically
 from .knowledge_index import KnowledgeIndex, SearchHit
 
 __all__ = ["SCALES_NAME", "ScoreScale", "ScoreScales"]
@@ -119,14 +119,7 @@ class ScoreScales:
             IndexCorruptError: when it is something else, or was altered.
             IndexMismatchError: when it has another format version.
         """
-        content, is_unaltered = parse_checked(text)
-        version = content.pop("format_version", None)
-        if version != _FORMAT_VERSION:
-            raise IndexMismatchError(
-                f"the score scales have format version {version!r}, this rablip reads {_FORMAT_VERSION}"
-            )
-        if not is_unaltered:
-            raise IndexCorruptError("the score scales do not match their checksum: they were altered")
+        content = parse_versioned(text, _FORMAT_VERSION, what="score scales")
         try:
             scales = {name: ScoreScale(**scale) for name, scale in content.pop("scales").items()}
             return cls(scales=scales, **content)
@@ -135,12 +128,7 @@ class ScoreScales:
 
     def save(self, folder: str | Path) -> None:
         """Write them into the folder of the index, as a whole or not at all."""
-        text = self.to_json()
-
-        def write(temporary: Path) -> None:
-            temporary.write_text(text, encoding="utf-8")
-
-        write_atomically(Path(folder) / SCALES_NAME, write)
+        write_text_atomically(Path(folder) / SCALES_NAME, self.to_json())
 
     @classmethod
     def load(cls, folder: str | Path) -> ScoreScales:
@@ -156,9 +144,4 @@ class ScoreScales:
                 f"There is no {path}. Fit the scales on questions of yours: rablip index scales {folder} --questions "
                 "FILE --model M."
             )
-        try:
-            return cls.from_json(path.read_text(encoding="utf-8"))
-        except (IndexCorruptError, IndexMismatchError) as error:
-            raise type(error)(f"{path}: {error}") from error
-        except UnicodeDecodeError as error:
-            raise IndexCorruptError(f"{path}: not UTF-8: {error}") from error
+        return read_parsed(path, cls.from_json)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..index.checked_json import dump_checked, parse_versioned, read_parsed
 from ..index.checksums import FileRecord
-from ..index.files import write_atomically
+from ..index.files import write_text_atomically
 from .errors import KnowledgeBaseError
 from .table import StoredTable, TableWriter
 
@@ -54,12 +54,7 @@ def open_part(source: Path, root: str | Path | None) -> StoredPart:
             "--model M --out DIR."
         )
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        version = state["format_version"]
-        if version != FORMAT_VERSION:
-            raise ValueError(f"it has format version {version!r}, this rablip reads {FORMAT_VERSION}")
-        if _sign(state) != state["checksum"]:
-            raise ValueError(f"the content of {STATE_NAME} does not match its checksum: it was altered")
+        state = read_parsed(path, partial(parse_versioned, version=FORMAT_VERSION, what="a knowledge base"))
         files = {name: FileRecord(**record) for name, record in state["files"].items()}
         table = StoredTable(source, files, state["num_items"])
         place = root if root is not None else state["root"]
@@ -67,11 +62,6 @@ def open_part(source: Path, root: str | Path | None) -> StoredPart:
         return StoredPart(source, table, None if place is None else Path(place), files | own)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise KnowledgeBaseError(f"The knowledge base {source} cannot be read: {error}") from error
-
-
-def _sign(state: Mapping[str, Any]) -> str:
-    content = {name: value for name, value in state.items() if name != "checksum"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def place_part(
@@ -105,8 +95,7 @@ def place_part(
             "root": str(root) if images == "reference" and root is not None else None,
             "files": {name: dataclasses.asdict(record) for name, record in files.items()},
         }
-        text = json.dumps({**state, "checksum": _sign(state)}, indent=2) + "\n"
-        write_atomically(folder / STATE_NAME, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_text_atomically(folder / STATE_NAME, dump_checked(state))
         if target.exists():
             target.rmdir()
         os.replace(folder, target)

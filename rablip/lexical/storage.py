@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..index.checked_json import dump_checked, parse_checked
+from ..index.checked_json import dump_checked, parse_versioned, read_parsed
 from ..index.checksums import FileRecord
 from ..index.errors import IndexCorruptError, IndexMismatchError
-from ..index.files import sync_folder, write_atomically
+from ..index.files import sync_folder, write_text_atomically
 from ..index.verified_file import VerifiedFile, check_name
 
 __all__ = ["LEXICAL_NAME", "LEXICAL_PREFIX", "LexicalRecord", "remove_lexical_index", "store_files", "verify_files"]
@@ -64,14 +64,7 @@ class LexicalRecord:
             IndexCorruptError: when it is something else, or was altered.
             IndexMismatchError: when it has another format version.
         """
-        content, is_unaltered = parse_checked(text)
-        version = content.pop("format_version", None)
-        if version != _FORMAT_VERSION:
-            raise IndexMismatchError(
-                f"the lexical part has format version {version!r}, this rablip reads {_FORMAT_VERSION}"
-            )
-        if not is_unaltered:
-            raise IndexCorruptError("the content does not match its checksum: it was altered")
+        content = parse_versioned(text, _FORMAT_VERSION, what="the lexical part of an index")
         try:
             files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
             return cls(files=files, **content)
@@ -90,11 +83,9 @@ class LexicalRecord:
         if not path.is_file():
             raise FileNotFoundError(f"The index {folder} has no lexical part. {_build_hint(folder)}")
         try:
-            return cls.from_json(path.read_text(encoding="utf-8"))
+            return read_parsed(path, cls.from_json)
         except (IndexCorruptError, IndexMismatchError) as error:
-            raise type(error)(f"{path}: {error}. {_build_hint(folder)}") from error
-        except UnicodeDecodeError as error:
-            raise IndexCorruptError(f"{path}: not UTF-8: {error}. {_build_hint(folder)}") from error
+            raise type(error)(f"{error}. {_build_hint(folder)}") from error
 
     def check_state(self, state: tuple[str, int, int], tokenizer: str, folder: Path) -> None:
         """Check that this part was made of an index as it is now, by the tokenizer that will cut the questions.
@@ -146,12 +137,7 @@ def store_files(folder: Path, record: LexicalRecord, write: Callable[[Path], Non
                     os.fsync(handle.fileno())
             sync_folder(place)
             record = dataclasses.replace(record, folder_name=place.name, files=files)
-        text = record.to_json()
-
-        def write_record(temporary: Path) -> None:
-            temporary.write_text(text, encoding="utf-8")
-
-        write_atomically(folder / LEXICAL_NAME, write_record)
+        write_text_atomically(folder / LEXICAL_NAME, record.to_json())
     finally:
         _remove_unnamed(folder)
     return record

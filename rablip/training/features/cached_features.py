@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ...processing.images_rablip import ImageError, read_image_file
+from ...processing.images_rablip import ImageError, read_image_data
 from ...processing.knowledge_rablip import ImageRef
 from .manifest import FeatureManifest
 from .shards import FeatureShard, stamp_file
@@ -122,10 +122,8 @@ def read_picture(key: str, image: ImageRef, root: str | None) -> bytes:
     """
     if not isinstance(image, ImageRef):
         raise TypeError(f"The picture of {key!r} must be an ImageRef, got {type(image).__name__}.")
-    if image.path is None:
-        return image.data or b""
     try:
-        return read_image_file(image.path, root)
+        return read_image_data(image, root)
     except ImageError as error:
         raise ImageError(f"The picture of {key!r} cannot be used. {error}") from error
 
