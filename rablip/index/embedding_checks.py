@@ -12,7 +12,15 @@ from .columns import make_schema, make_table
 from .identifiers import check_ids
 from .manifest import IndexManifest
 
-__all__ = ["check_counts", "check_items", "check_matrix", "check_questions", "check_vectors", "flatten_vectors"]
+__all__ = [
+    "check_counts",
+    "check_items",
+    "check_k",
+    "check_matrix",
+    "check_questions",
+    "check_vectors",
+    "flatten_vectors",
+]
 
 _LENGTH_TOLERANCE = 1e-2  # what bf16 does to a vector of length 1
 
@@ -76,11 +84,23 @@ def check_questions(embeddings: Any, k: Any, manifest: IndexManifest) -> np.ndar
     Raises:
         ValueError: as `KnowledgeIndex.search` says.
     """
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"k must be a whole number of at least 1, got {k!r}.")
+    check_k(k)
     matrix = check_matrix(embeddings, manifest)
     check_vectors(matrix, lambda row: f"question {row}", manifest)
     return matrix
+
+
+def check_k(k: Any) -> None:
+    """Check how many hits are asked for.
+
+    Raises:
+        ValueError: when it is no whole number of at least 1.
+
+    Example:
+        >>> check_k(5)
+    """
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"k must be a whole number of at least 1, got {k!r}.")
 
 
 def check_matrix(embeddings: Any, manifest: IndexManifest) -> np.ndarray:

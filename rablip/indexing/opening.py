@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..index.errors import IndexCorruptError
 from ..index.knowledge_index import KnowledgeIndex
-from ..knowledge_base import KnowledgeBase
+from ..knowledge_base import KnowledgeBase, load_items
 from ..retriever_source import find_retriever, fingerprint_model, fingerprint_prompts
 from ..snapshots import fetch_index
 
@@ -40,25 +37,12 @@ def open_index(
     source, commit = fetch_index(folder, revision=revision)
     expected = {} if model is None else expect_model(model, allow_other_model=allow_other_model)
     index = KnowledgeIndex.load(source, expected=expected)
-    if not index.manifest.items_folders:
-        raise FileNotFoundError(
-            f"The index {source} has no knowledge base in its folder. Open the two apart: KnowledgeIndex.load and "
-            "KnowledgeBase.load."
-        )
-    hashes = index.hash_ids()
-    folders = [source / name for name in index.manifest.items_folders]
-    knowledge_base = KnowledgeBase.load(*folders, id_hashes=hashes)
+    knowledge_base = load_items(index)
     if commit is not None and knowledge_base.roots:
         # Whoever made it would choose which of this machine's pictures are opened.
         raise ValueError(
             f"The index {folder} of the Hub takes pictures from folders of this machine: "
             f"{sorted(map(str, knowledge_base.roots))}. Ask for one that holds its pictures."
-        )
-    if not np.array_equal(knowledge_base.hash_ids(), hashes):
-        unknown = [name for names in index.iterate_ids() for name in names if name not in knowledge_base]
-        raise IndexCorruptError(
-            f"{len(unknown)} ids of the index {source} have no knowledge item, the first are {unknown[:5]}. Build the "
-            "index again."
         )
     return index, knowledge_base
 

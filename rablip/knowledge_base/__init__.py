@@ -3,5 +3,6 @@
 from ..processing.readers_records import Problem
 from .base import KnowledgeBase
 from .errors import KnowledgeBaseError
+from .loading import load_items
 
-__all__ = ["KnowledgeBase", "KnowledgeBaseError", "Problem"]
+__all__ = ["KnowledgeBase", "KnowledgeBaseError", "Problem", "load_items"]

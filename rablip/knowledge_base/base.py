@@ -123,7 +123,7 @@ class KnowledgeBase:
         return sum(map(len, self._rows))
 
     def __contains__(self, item_id: object) -> bool:
-        return isinstance(item_id, str) and self._find(item_id) is not None
+        return isinstance(item_id, str) and self._find([item_id])[0] is not None
 
     @property
     def ids(self) -> list[str]:
@@ -170,7 +170,7 @@ class KnowledgeBase:
         Raises:
             KeyError: when there is none.
         """
-        place = self._find(item_id) if isinstance(item_id, str) else None
+        place = self._find([item_id])[0] if isinstance(item_id, str) else None
         if place is None:
             raise KeyError(f"There is no knowledge item {str(item_id)[:80]!r} among the {len(self)} of {self.folder}")
         number, row = place
@@ -195,13 +195,17 @@ class KnowledgeBase:
                 yield part.table.read(int(row))
             first, last = first - len(rows), last - len(rows)
 
-    def _find(self, item_id: str) -> tuple[int, int] | None:
-        """The part and the row of an item; the last part that has it, if it is visible there."""
+    def _find(self, ids: Sequence[str]) -> list[tuple[int, int] | None]:
+        """The part and the row of every item: of the last part that has its id, where it is visible there."""
+        places: list[tuple[int, int] | None] = [None] * len(ids)
+        missing = np.arange(len(ids))
         for number in range(len(self._parts) - 1, -1, -1):
-            row = int(self._parts[number].table.ids.find([item_id])[0])
-            if row >= 0:
-                return (number, row) if has_row(self._rows[number], row) else None
-        return None
+            rows = self._parts[number].table.ids.find([ids[place] for place in missing.tolist()])
+            for place, row in zip(missing[rows >= 0].tolist(), rows[rows >= 0].tolist(), strict=True):
+                if has_row(self._rows[number], row):
+                    places[place] = (number, row)
+            missing = missing[rows < 0]
+        return places
 
     def read_texts(self, ids: Sequence[str]) -> list[tuple[str | None, str | None, str | None]]:
         """Title, caption and text of items; their pictures, which are most of the table, are not read.
@@ -209,20 +213,14 @@ class KnowledgeBase:
         Raises:
             KeyError: when there is no such item.
         """
-        names = list(ids)
-        texts: list[tuple[str | None, str | None, str | None]] = [(None, None, None)] * len(names)
-        missing = np.arange(len(names))
-        for part, visible in zip(reversed(self._parts), reversed(self._rows), strict=True):
-            rows = part.table.ids.find([names[place] for place in missing.tolist()])
-            for place, row in zip(missing[rows >= 0].tolist(), rows[rows >= 0].tolist(), strict=True):
-                if not has_row(visible, row):
-                    raise KeyError(f"There is no knowledge item {names[place][:80]!r} in {self.folder}")
-                found = part.table.read(row, _TEXT_COLUMNS)
-                texts[place] = (found["title"], found["caption"], found["text"])
-            missing = missing[rows < 0]
-        if len(missing):
-            raise KeyError(f"There is no knowledge item {names[missing[0]][:80]!r} in {self.folder}")
-        return texts
+        found = []
+        for item_id, place in zip(ids, self._find(ids), strict=True):
+            if place is None:
+                raise KeyError(f"There is no knowledge item {item_id[:80]!r} in {self.folder}")
+            number, row = place
+            texts = self._parts[number].table.read(row, _TEXT_COLUMNS)
+            found.append((texts["title"], texts["caption"], texts["text"]))
+        return found
 
     def open_image(self, item_id: str) -> Image | None:
         """Open the picture of an item, or return None when it has none.
@@ -270,7 +268,7 @@ class KnowledgeBase:
 
     def root_of(self, item_id: str) -> Path | None:
         """What the path of an item's picture is relative to; None where there is no such item, or it has no root."""
-        place = self._find(item_id)
+        (place,) = self._find([item_id])
         return None if place is None else self._parts[place[0]].root
 
     def validate(self) -> list[Problem]:

@@ -21,18 +21,17 @@ def find_visible(tables: Sequence[StoredTable], id_hashes: np.ndarray | None = N
         id_hashes: sorted hashes of the ids that are still there; None for all.
     """
     visible: list[Rows] = []
-    later: list[np.ndarray] = []
+    later: list[StoredTable] = []
     for table in reversed(tables):
         hashes, rows = table.ids.read_lookup()
         hidden = np.zeros(len(table), dtype=bool)
         if id_hashes is not None:
-            gone = ~is_member(hashes, id_hashes)
-            hidden[rows[gone].astype(np.int64)] = True
-        for others in later:
-            # Hashes may be shared by different ids, so what is replaced is told by the ids themselves.
-            candidates = rows[is_member(hashes, others)].astype(np.int64)
-            hidden[_replaced(table, candidates, tables)] = True
-        later.append(hashes)
+            hidden[rows[~is_member(hashes, id_hashes)].astype(np.int64)] = True
+        for other in later:
+            # Different ids may have one hash, so what is replaced is told by the ids themselves.
+            candidates = rows[is_member(hashes, other.ids.read_lookup()[0])].astype(np.int64)
+            hidden[candidates[other.ids.find(table.ids.take(candidates)) >= 0]] = True
+        later.append(table)
         visible.append(np.flatnonzero(~hidden) if hidden.any() else range(len(table)))
     return visible[::-1]
 
@@ -57,13 +56,3 @@ def is_member(values: np.ndarray, among: np.ndarray) -> np.ndarray:
     places = np.minimum(np.searchsorted(among, values), len(among) - 1)
     found: np.ndarray = among[places] == values
     return found
-
-
-def _replaced(table: StoredTable, rows: np.ndarray, tables: Sequence[StoredTable]) -> np.ndarray:
-    """Those of the rows whose ids a later part has."""
-    place = next(number for number, other in enumerate(tables) if other is table)
-    names = table.ids.take(rows)
-    found = np.zeros(len(rows), dtype=bool)
-    for other in tables[place + 1 :]:
-        found |= other.ids.find(names) >= 0
-    return rows[found]

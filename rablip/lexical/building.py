@@ -7,11 +7,10 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ..index.errors import IndexCorruptError
 from ..index.knowledge_index import KnowledgeIndex
 from ..index.locking import lock_folder
 from ..index.manifest import IndexManifest
-from ..knowledge_base import KnowledgeBase
+from ..knowledge_base import KnowledgeBase, load_items
 from .bm25 import check_bm25s
 from .lexical_index import LexicalIndex
 from .words import join_texts
@@ -44,11 +43,7 @@ def build_lexical_index(
     IndexManifest.load(place)  # a folder that is no index is not made one by its lock
     with lock_folder(place):
         index = KnowledgeIndex.load(place, verify=False)
-        if not index.manifest.items_folders:
-            raise FileNotFoundError(
-                f"The index {place} has no knowledge base in its folder. Give the texts yourself: LexicalIndex.create."
-            )
-        base = KnowledgeBase.load(*(place / name for name in index.manifest.items_folders))
+        base = load_items(index)
         with tqdm(total=len(index), unit="item", desc="words", disable=None if progress else True) as bar:
             lexical = LexicalIndex.create(index, _read_texts(index, base, bar), k1=k1, b=b)
         lexical.save()
@@ -57,12 +52,6 @@ def build_lexical_index(
 
 def _read_texts(index: KnowledgeIndex, base: KnowledgeBase, bar: tqdm) -> Iterator[str]:
     for ids in index.iterate_ids():
-        unknown = [item_id for item_id in ids if item_id not in base]
-        if unknown:
-            raise IndexCorruptError(
-                f"{len(unknown)} ids of the index have no knowledge item, the first are {unknown[:5]}. Build the "
-                "index again."
-            )
         for texts in base.read_texts(ids):
             yield join_texts(texts)
         bar.update(len(ids))

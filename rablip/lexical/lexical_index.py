@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..index.columns import Filter
+from ..index.embedding_checks import check_k
 from ..index.errors import IndexCorruptError, IndexMismatchError
 from ..index.knowledge_index import KnowledgeIndex, SearchHit
 from ..index.locking import lock_folder
@@ -93,8 +94,7 @@ class LexicalIndex:
         """
         if isinstance(questions, str):
             raise TypeError("questions must be a sequence of questions, got one str. Put it in a list.")
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-            raise ValueError(f"k must be a whole number of at least 1, got {k!r}.")
+        check_k(k)
         self.check()
         matched = None if where is None else self._positions.match(where)
         return [self._search(question, int(k), matched) for question in questions]
