@@ -71,20 +71,16 @@ class Processes:
         """
         if self.count == 1:
             return make()
-        error: Exception | None = None
-        outcome: list[Any] = [None, None]
-        if self.rank == 0:
-            try:
-                outcome[0] = make()
-            except Exception as raised:
-                error, outcome[1] = raised, f"{type(raised).__name__}: {raised}"
+        attempt = _Attempt(make) if self.rank == 0 else None
+        outcome: list[Any] = [(attempt.made, attempt.said) if attempt is not None else None]
         broadcast_object_list(outcome, from_process=0)
-        if error is not None:
-            raise error
-        if outcome[1] is not None:
-            raise RuntimeError(f"The first of {self.count} processes failed: {outcome[1]}")
-        made: Made = outcome[0]
-        return made
+        if attempt is not None and attempt.error is not None:
+            raise attempt.error
+        made, said = outcome[0]
+        if said is not None:
+            raise RuntimeError(f"The first of {self.count} processes failed: {said}")
+        result: Made = made
+        return result
 
     def join(self, make: Callable[[], Made]) -> list[Made]:
         """What every process makes, in every process, in the order of their ranks; waits for all.
@@ -95,19 +91,27 @@ class Processes:
         """
         if self.count == 1:
             return [make()]
-        error: Exception | None = None
-        outcome: tuple[Any, str | None] = (None, None)
-        try:
-            outcome = (make(), None)
-        except Exception as raised:
-            error, outcome = raised, (None, f"{type(raised).__name__}: {raised}")
-        outcomes = gather_object([outcome])
-        if error is not None:
-            raise error
+        attempt = _Attempt(make)
+        outcomes = gather_object([(attempt.made, attempt.said)])
+        if attempt.error is not None:
+            raise attempt.error
         failed = [f"process {rank + 1}: {said}" for rank, (_, said) in enumerate(outcomes) if said is not None]
         if failed:
             raise RuntimeError(f"{len(failed)} of {self.count} processes failed: {'; '.join(failed)}")
         return [made for made, _ in outcomes]
+
+
+class _Attempt:
+    """What a call made, or the error that it raised and its words, which go to other processes where errors cannot."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.made: Any = None
+        self.said: str | None = None
+        self.error: Exception | None = None
+        try:
+            self.made = make()
+        except Exception as error:
+            self.error, self.said = error, f"{type(error).__name__}: {error}"
 
 
 def is_first() -> bool:

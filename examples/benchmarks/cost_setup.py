@@ -49,10 +49,38 @@ DIMS = {
 }
 
 
+def describe_trunk(
+    vision: tuple[int, int, int, int, int, int], qformer: tuple[int, int, int, int], num_fusion_layers: int
+) -> dict[str, dict[str, int]]:
+    """The parts that every configuration shares: ViT of EVA's form, BERT-like Q-Former, fusion as wide as that.
+
+    Args:
+        vision, qformer, num_fusion_layers: as of `Dims`.
+    """
+    width, inner, layers, heads, image_size, patch_size = vision
+    q_width, q_layers, q_heads, q_vocabulary = qformer
+    q_shape = {"num_attention_heads": q_heads, "intermediate_size": 4 * q_width}
+    return {
+        "vision_config": {
+            "hidden_size": width,
+            "intermediate_size": inner,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "image_size": image_size,
+            "patch_size": patch_size,
+        },
+        "qformer_config": {
+            "hidden_size": q_width,
+            "num_hidden_layers": q_layers,
+            "vocab_size": q_vocabulary,
+            **q_shape,
+        },
+        "adaptive_fusion_config": {"num_hidden_layers": num_fusion_layers, **q_shape},
+    }
+
+
 def make_config(dims: Dims) -> RablipConfig:
-    """The generator's configuration: ViT of EVA's form, BERT-like Q-Former, Flan-T5 with the release's exact GELU."""
-    width, inner, layers, heads, image_size, patch_size = dims.vision
-    q_width, q_layers, q_heads, q_vocabulary = dims.qformer
+    """The generator's configuration: the trunk, and Flan-T5 with the release's exact GELU."""
     t_width, t_inner, t_layers, t_heads, t_head_width, vocabulary = dims.language
     text = AutoConfig.for_model(
         "t5",
@@ -69,26 +97,7 @@ def make_config(dims: Dims) -> RablipConfig:
     )
     text.dense_act_fn = "gelu"
     return RablipConfig(
-        vision_config={
-            "hidden_size": width,
-            "intermediate_size": inner,
-            "num_hidden_layers": layers,
-            "num_attention_heads": heads,
-            "image_size": image_size,
-            "patch_size": patch_size,
-        },
-        qformer_config={
-            "hidden_size": q_width,
-            "intermediate_size": 4 * q_width,
-            "num_hidden_layers": q_layers,
-            "num_attention_heads": q_heads,
-            "vocab_size": q_vocabulary,
-        },
-        adaptive_fusion_config={
-            "num_hidden_layers": dims.num_fusion_layers,
-            "num_attention_heads": q_heads,
-            "intermediate_size": 4 * q_width,
-        },
+        **describe_trunk(dims.vision, dims.qformer, dims.num_fusion_layers),
         text_config=text,
         num_query_tokens=dims.num_queries,
         image_token_index=vocabulary - 1,
@@ -217,6 +226,7 @@ __all__ = [
     "PICTURES_PER_EXAMPLE",
     "CostData",
     "Dims",
+    "describe_trunk",
     "make_config",
     "make_image_processor",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from cost_setup import describe_trunk
 from PIL import Image
 from transformers import BlipImageProcessorPil
 
@@ -32,34 +33,16 @@ MAX_TOKENS = 128
 
 def make_model(size: str, device: str) -> tuple[RablipRetriever, RablipRetrieverProcessor]:
     """A retriever with random weights, and its processor."""
-    (width, inner, layers, heads, image_size, patch_size), (q_width, q_layers, q_heads) = SIZES[size]
+    vision, (q_width, q_layers, q_heads) = SIZES[size]
     small = RablipRetrieverProcessor.from_pretrained(TOKENIZER)
     torch.manual_seed(0)
+    qformer = (q_width, q_layers, q_heads, len(small.qformer_tokenizer))
     config = RablipRetrieverConfig(
-        vision_config={
-            "hidden_size": width,
-            "intermediate_size": inner,
-            "num_hidden_layers": layers,
-            "num_attention_heads": heads,
-            "image_size": image_size,
-            "patch_size": patch_size,
-        },
-        qformer_config={
-            "hidden_size": q_width,
-            "intermediate_size": 4 * q_width,
-            "num_hidden_layers": q_layers,
-            "num_attention_heads": q_heads,
-            "vocab_size": len(small.qformer_tokenizer),
-        },
-        adaptive_fusion_config={
-            "num_hidden_layers": 2,
-            "num_attention_heads": q_heads,
-            "intermediate_size": 4 * q_width,
-        },
+        **describe_trunk(vision, qformer, 2),
         num_query_tokens=32 if size != "tiny" else 3,
     )
     model = RablipRetriever(config).to(device).eval()
-    image_processor = BlipImageProcessorPil(size={"height": image_size, "width": image_size})
+    image_processor = BlipImageProcessorPil(size={"height": vision[4], "width": vision[4]})
     return model, RablipRetrieverProcessor(
         image_processor, small.qformer_tokenizer, max_knowledge_tokens=MAX_TOKENS, max_images=1
     )

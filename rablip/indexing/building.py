@@ -41,9 +41,9 @@ __all__ = [
     "check_out",
     "describe_encoding",
     "index_knowledge",
+    "make_report",
     "name_items_folder",
     "read_source",
-    "report_build",
 ]
 
 logger = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ def build_index(
     )
     if lexical:
         processes.lead(lambda: len(build_lexical_index(folder, progress=progress)))
-    return report_build(folder, written, left_out, num_truncated, started)
+    return make_report(folder, written, left_out, num_truncated, started)
 
 
 def describe_encoding(manifest: IndexManifest) -> str:
@@ -195,7 +195,7 @@ def describe_encoding(manifest: IndexManifest) -> str:
     return " ".join(map(str, (*made_by, manifest.embedding_dim, manifest.max_vectors)))
 
 
-def report_build(
+def make_report(
     folder: Path, manifest: IndexManifest, problems: Sequence[Problem], num_truncated: int, started: float
 ) -> BuildReport:
     """What a build or an addition did, with a warning where items were cut."""

@@ -24,7 +24,7 @@ from ..processes import Processes
 from ..processing.knowledge_rablip import KnowledgeItem
 from ..processing.readers_records import Problem
 from ..retriever_source import find_retriever, fingerprint_model, fingerprint_prompts, load_retriever
-from .building import BuildReport, describe_encoding, name_items_folder, read_source, report_build
+from .building import BuildReport, describe_encoding, make_report, name_items_folder, read_source
 from .encoding import encode_and_commit, name_files
 
 __all__ = ["add_knowledge", "compact_knowledge", "delete_knowledge"]
@@ -110,7 +110,7 @@ def add_knowledge(
         shard_size=shard_size,
         progress=progress,
     )
-    return report_build(place, written, left_out, num_truncated, started)
+    return make_report(place, written, left_out, num_truncated, started)
 
 
 def delete_knowledge(folder: str | Path, ids: Sequence[str], *, strict: bool = False) -> list[str]:
