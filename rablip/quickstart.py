@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .answering import Answer, RablipAnswerer
-from .evaluation import exact_match, print_report
+from .evaluation import print_report
 from .evaluation.table import answer_rows, retrieval_rows, trust_rows
 from .evaluation.world_evaluation import evaluate_world
 from .evaluation.world_scoring import kind_of
 from .indexing import build_index
+from .metrics import exact_match
 from .processing.images_rablip import load_image
 from .processing.knowledge_rablip import QuestionExample
 from .reports import PageEntry, PageTable, write_page

@@ -20,12 +20,12 @@ from reporting import describe_run, write_report
 from rablip import AnswerSettings, RablipAnswerer
 from rablip.answering import fit_scales, load_parts
 from rablip.answering.types import RETRIEVALS
-from rablip.evaluation.intervals import bootstrap_interval
 from rablip.evaluation.memory_items import MemoryItems
 from rablip.evaluation.two_hops import SearchFunction, rank_in_hops
 from rablip.evaluation.world_scoring import GoldPair, gold_pairs, recall_figures
 from rablip.indexing import index_knowledge
 from rablip.lexical import LexicalIndex, searchable_text
+from rablip.metrics import bootstrap_interval
 from rablip.world import make_world
 
 RESULTS = Path(__file__).parent / "results" / "fusion.json"

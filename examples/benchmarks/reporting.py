@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import rablip
-from rablip.evaluation.intervals import bootstrap_interval
+from rablip.metrics import bootstrap_interval
 from rablip.world import WORLD_VERSION
 
 # Which runs are made, and where they are written, changes no run.

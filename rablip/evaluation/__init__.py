@@ -1,4 +1,4 @@
-"""Evaluation: pure metrics, intervals, baselines that look at no picture, controls, and the whole run on the world."""
+"""Evaluation: baselines that look at no picture, controls, and the whole run on the world."""
 
 from __future__ import annotations
 
@@ -8,17 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .baselines import Bm25Ranker, RandomRanker, TfidfRanker
     from .controls import derangement, shuffle_pictures, shuffle_question_pictures, withhold_pictures
-    from .intervals import Figure, bootstrap_interval, proportion_figure, ratio_figure, wilson_interval
-    from .metrics import (
-        PrecisionRecall,
-        abstain_scores,
-        citation_scores,
-        exact_match,
-        majority_answer,
-        majority_matches,
-        normalize_answer,
-        recall_at_k,
-    )
     from .table import print_report, render_report
     from .thresholds import FittedThresholds, fit_thresholds
     from .world_evaluation import evaluate_world
@@ -27,17 +16,6 @@ if TYPE_CHECKING:
 _MODULES: dict[str, tuple[str, ...]] = {
     "baselines": ("Bm25Ranker", "RandomRanker", "TfidfRanker"),
     "controls": ("derangement", "shuffle_pictures", "shuffle_question_pictures", "withhold_pictures"),
-    "intervals": ("Figure", "bootstrap_interval", "proportion_figure", "ratio_figure", "wilson_interval"),
-    "metrics": (
-        "PrecisionRecall",
-        "abstain_scores",
-        "citation_scores",
-        "exact_match",
-        "majority_answer",
-        "majority_matches",
-        "normalize_answer",
-        "recall_at_k",
-    ),
     "table": ("print_report", "render_report"),
     "thresholds": ("FittedThresholds", "fit_thresholds"),
     "world_evaluation": ("evaluate_world",),
@@ -47,30 +25,17 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Bm25Ranker",
-    "Figure",
     "FittedThresholds",
-    "PrecisionRecall",
     "RandomRanker",
     "TfidfRanker",
     "WorldReport",
-    "abstain_scores",
-    "bootstrap_interval",
-    "citation_scores",
     "derangement",
     "evaluate_world",
-    "exact_match",
     "fit_thresholds",
-    "majority_answer",
-    "majority_matches",
-    "normalize_answer",
     "print_report",
-    "proportion_figure",
-    "ratio_figure",
-    "recall_at_k",
     "render_report",
     "shuffle_pictures",
     "shuffle_question_pictures",
-    "wilson_interval",
     "withhold_pictures",
 ]
 

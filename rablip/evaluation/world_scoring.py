@@ -24,9 +24,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..metrics.answers import exact_match, majority_matches
+from ..metrics.intervals import Figure, proportion_figure, ratio_figure
 from ..processing.knowledge_rablip import KnowledgeItem, Modality, QuestionExample
-from .intervals import Figure, proportion_figure, ratio_figure
-from .metrics import exact_match, majority_matches
 
 __all__ = [
     "GoldPair",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from rablip.evaluation.intervals import wilson_interval
 from rablip.evaluation.two_hops import rank_in_hops, second_question
 from rablip.evaluation.world_scoring import (
     Outcome,
@@ -14,6 +13,7 @@ from rablip.evaluation.world_scoring import (
     gold_pairs,
     recall_figures,
 )
+from rablip.metrics import wilson_interval
 from rablip.processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 
 PICTURE = ImageRef(path="p.png")

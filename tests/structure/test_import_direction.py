@@ -87,6 +87,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.snapshots",
     ),
     "rablip.conversion": ("rablip.answering", "rablip.modeling_rablip", "rablip.processing", "rablip.snapshots"),
+    "rablip.metrics": (),
     "rablip.evaluation": (
         "rablip.answering",
         "rablip.configuration",
@@ -94,6 +95,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.indexing",
         "rablip.knowledge_base",
         "rablip.lexical",
+        "rablip.metrics",
         "rablip.modeling_rablip",
         "rablip.processing",
         "rablip.training",
@@ -106,6 +108,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "rablip.evaluation",
         "rablip.indexing",
         "rablip.knowledge_base",
+        "rablip.metrics",
         "rablip.processing",
         "rablip.reports",
         "rablip.world",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rablip.evaluation.metrics import (
+from rablip.metrics import (
     abstain_scores,
     citation_scores,
     exact_match,

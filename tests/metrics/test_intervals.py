@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rablip.evaluation.intervals import Figure, bootstrap_interval, proportion_figure, ratio_figure, wilson_interval
+from rablip.metrics import Figure, bootstrap_interval, proportion_figure, ratio_figure, wilson_interval
 
 
 # Wilson (1927) values as printed in textbooks and by other implementations, 95 %.
