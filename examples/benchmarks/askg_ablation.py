@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from askg_arms import (
     ARMS,
+    GOLD_ARM,
     JUDGING_ARMS,
     PassesTrainer,
     chance_level,
@@ -36,6 +37,7 @@ from reporting import describe_run, describe_seeds, keep_run, write_report
 
 from rablip import RablipForConditionalGeneration, RablipProcessor, RablipRetriever, RablipRetrieverProcessor
 from rablip.answering.selection import choose_readable
+from rablip.metrics import bootstrap_interval
 from rablip.training import (
     NoiseMix,
     TrainingPool,
@@ -74,7 +76,7 @@ def load_base(folder: Path) -> tuple[RablipForConditionalGeneration, RablipProce
     return model, processor
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Pools:
     """Pools with mined candidates and distractors.
 
@@ -113,17 +115,8 @@ def train_arm(
     arm: str, seed: int, args: argparse.Namespace, base: Any, processor: Any, given: Pools, folder: Path
 ) -> tuple[Any, dict[str, Any]]:
     """One run: a frozen language model with LoRA, Q-Former, fusion, projection and heads trained."""
-    facts: dict[str, Any] = {}
-    pools = given.train
-    if arm == "mined":
-        pools, arm = [], "ours_noise"
-        for pool in given.train:
-            followups = retrieve_followups(*given.search, pool)
-            labels = mine_labels(base, processor, pool, followups=followups, num_candidates=5)
-            facts.setdefault("labels", []).append(labels.measure(pool))
-            labelled = apply_labels(pool, labels)
-            find_distractors(*given.search, labelled)
-            pools.append(labelled)
+    pools, facts = mine_pools(base, processor, given) if arm == "mined" else (given.train, {})
+    recipe = GOLD_ARM if arm == "mined" else arm
     torch.manual_seed(seed)
     model = copy.deepcopy(base)
     model.requires_grad_(True)
@@ -134,7 +127,7 @@ def train_arm(
     def make_batch(generator: np.random.Generator) -> dict[str, Any]:
         pool = pools[int(generator.integers(len(pools)))]
         return make_arm_batch(
-            arm, pool, generator, processor, num_questions=args.questions_per_pass, num_items=MAX_ITEMS
+            recipe, pool, generator, processor, num_questions=args.questions_per_pass, num_items=MAX_ITEMS
         )
 
     start = time.time()
@@ -149,8 +142,22 @@ def train_arm(
         logging_steps=50,
         trainer_class=PassesTrainer,
     )
-    facts["train_seconds"] = round(time.time() - start, 1)
-    return trained.merge_and_unload().eval(), facts
+    return trained.merge_and_unload().eval(), facts | {"train_seconds": round(time.time() - start, 1)}
+
+
+# No seed enters: the labels are the frozen generator's own, so every run of the arm learns from the same ones.
+@cache
+def mine_pools(base: Any, processor: Any, given: Pools) -> tuple[list[TrainingPool], dict[str, Any]]:
+    """The training pools with labels that the untrained generator mined, and how right they are."""
+    pools, facts = [], []
+    for pool in given.train:
+        followups = retrieve_followups(*given.search, pool)
+        labels = mine_labels(base, processor, pool, followups=followups, num_candidates=5)
+        facts.append(labels.measure(pool))
+        labelled = apply_labels(pool, labels)
+        find_distractors(*given.search, labelled)
+        pools.append(labelled)
+    return pools, {"labels": facts}
 
 
 @torch.no_grad()
@@ -264,6 +271,29 @@ def summarise(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     return table
 
 
+def measure_label_gain(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """What gold and mined labels gain over none, each answering in its own way, and the mined share of gold's gain.
+
+    Gains are paired by question; a question counts with the mean over kinds and numbers of distractors.
+    """
+    base, gold, mined = (
+        np.mean([_accuracy(run) for run in runs[arm]], axis=0) for arm in ("unlabelled", GOLD_ARM, "mined")
+    )
+    rows = np.stack([mined - base, gold - base], axis=1)
+    low, high = bootstrap_interval(rows, lambda sums: sums[:, 0] / sums[:, 1])
+    return {
+        "gold": describe_seeds([gold - base]),
+        "mined": describe_seeds([mined - base]),
+        "share": float(rows[:, 0].sum() / rows[:, 1].sum()),
+        "share_interval": [low, high],
+    }
+
+
+def _accuracy(run: dict[str, Any]) -> np.ndarray:
+    answered = run["selected" if "selected" in run else "direct"]
+    return np.mean([np.asarray(right, dtype=float) for right in answered.values()], axis=0)
+
+
 def _at_none(run: dict[str, Any], way: str) -> np.ndarray:
     return np.asarray(run[way]["none/0"], dtype=float)
 
@@ -323,8 +353,10 @@ def main() -> None:
             arm: [run["labels"] for run in of_seeds] for arm, of_seeds in runs.items() if "labels" in of_seeds[0]
         },
     }
+    if {"unlabelled", GOLD_ARM, "mined"} <= runs.keys():
+        report["label_gain"] = measure_label_gain(runs)
     write_report(report, args.out)
-    print(json.dumps(report["table"], indent=1))
+    print(json.dumps({name: report.get(name) for name in ("table", "label_gain")}, indent=1))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ from rablip.training.data.candidates import choose_distinct
 ARMS = ("without", "release", "ours", "ours_noise", "ours_read")
 # Those that learn which candidate is relevant.
 JUDGING_ARMS = ("ours", "ours_noise", "ours_read", "ours_pair", "one_pass", "mined")
+# What is trained as this arm with labels that were mined is the arm `mined`.
+GOLD_ARM = "ours_pair"
 OUR_CANDIDATES = 4
 
 

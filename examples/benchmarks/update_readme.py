@@ -35,16 +35,16 @@ def render_askg(report: Mapping[str, Any]) -> list[str]:
         f"{arguments['eval_questions']} questions each): accuracy of the generator with the right evidence among so "
         "many distractors, answering from all of it; lost: from 0 to 9, mean over kinds, with a 95 % bootstrap "
         "interval; selected: lost when it answers from what it judges relevant, as the answerer does (arms that learn "
-        "relevance).",
+        "relevance); at 0: the difference to the arm without ASKG with right evidence alone, in the answerer's way.",
         "",
-        f"| trained | {' | '.join(kinds.values())} | lost | selected |",
-        f"|---|{'---:|' * (len(kinds) + 2)}",
+        f"| trained | {' | '.join(kinds.values())} | lost | selected | at 0 |",
+        f"|---|{'---:|' * (len(kinds) + 3)}",
     ]
     for arm, figures in table.items():
         cells = [f"{figures['direct'][key]:.3f}" for key in kinds]
         lines.append(
             f"| {ARM_NAMES[arm]} | {' | '.join(cells)} | {interval(figures['direct_lost'])} "
-            f"| {interval(figures['selected_lost']) if 'selected_lost' in figures else '-'} |"
+            f"| {interval(figures['selected_lost']) if 'selected_lost' in figures else '-'} | {_at_zero(figures)} |"
         )
     lines += [
         "",
@@ -52,7 +52,22 @@ def render_askg(report: Mapping[str, Any]) -> list[str]:
         f"pairs and in {100 * leak['ours_first']:.1f} % of our rows, where a guess is right in "
         f"{100 * leak['ours_chance']:.1f} %.",
     ]
+    if gain := report.get("label_gain"):
+        low, high = gain["share_interval"]
+        lines += [
+            "",
+            f"Labels mined without humans: over no labels, accuracy in the mean of all kinds and numbers rises by "
+            f"{interval(gain['mined'])}, with gold labels by {interval(gain['gold'])}: {100 * gain['share']:.0f} % of "
+            f"it ({100 * low:.0f} to {100 * high:.0f} %).",
+        ]
     return lines
+
+
+def _at_zero(figures: Mapping[str, Any]) -> str:
+    for way in ("selected", "direct"):
+        if gained := figures.get(f"{way}_gained_at_none"):
+            return interval(gained)
+    return "-"
 
 
 def render_retriever(report: Mapping[str, Any]) -> list[str]:

@@ -92,6 +92,25 @@ def test_what_is_lost_is_paired(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table["ours"]["direct_gained_at_none"]["value"] == 0.0
 
 
+def test_the_gain_of_mined_labels_is_a_share_of_that_of_gold(monkeypatch: pytest.MonkeyPatch) -> None:
+    ablation = load("askg_ablation", monkeypatch)
+    none = {"direct": {"none/0": [True, False, False, False], "mixed/9": [True, False, False, False]}}
+    gold = {"direct": none["direct"], "selected": {"none/0": [True] * 4, "mixed/9": [True, True, True, False]}}
+    mined = {"direct": none["direct"], "selected": {"none/0": [True] * 4, "mixed/9": [True, True, False, False]}}
+    gain = ablation.measure_label_gain({"unlabelled": [none], ablation.GOLD_ARM: [gold], "mined": [mined]})
+    assert gain["gold"]["value"] == pytest.approx(5 / 8) and gain["mined"]["value"] == pytest.approx(4 / 8)
+    assert gain["share"] == pytest.approx(0.8)
+    low, high = gain["share_interval"]
+    assert low < 0.8 < high <= 1.0
+
+
+def test_labels_are_mined_once_for_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    ablation = load("askg_ablation", monkeypatch)
+    model, processor = object(), make_processor("t5")
+    given = ablation.Pools([], [], [], (None, None))
+    assert ablation.mine_pools(model, processor, given) is ablation.mine_pools(model, processor, given)
+
+
 def test_seeds_ask_the_same_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """More seeds of the same questions are no more questions: the interval of a copied run stays as wide."""
     reporting = load("reporting", monkeypatch)
