@@ -9,6 +9,8 @@ import typer
 
 from .options import (
     DeviceOption,
+    EngineOption,
+    EngineTableOption,
     ImageOption,
     IndexOption,
     IndexRevisionOption,
@@ -36,6 +38,8 @@ def search(
     index_revision: IndexRevisionOption = None,
     k: Annotated[int, typer.Option("-k", "--top-k", min=1, help="How many candidates to show.")] = 5,
     retrieval: RetrievalOption = "dense",
+    engine: EngineOption = None,
+    engine_table: EngineTableOption = "knowledge",
     image: ImageOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -44,7 +48,8 @@ def search(
     from ..answering.types import candidate_to_dict
 
     with one_json_object(as_json) as write:
-        answerer = _load(model, index, retrieval, device, revision, index_revision)
+        opened = _open_index(index, engine, engine_table)
+        answerer = _load(model, opened, retrieval, device, revision, index_revision)
         (candidates,) = answerer.retrieve([question], images=[_open(image)], k=k)
         if as_json:
             ranked = [{"rank": rank, **candidate_to_dict(one)} for rank, one in enumerate(candidates, start=1)]
@@ -63,13 +68,16 @@ def answer(
     revision: RevisionOption = None,
     index_revision: IndexRevisionOption = None,
     retrieval: RetrievalOption = "dense",
+    engine: EngineOption = None,
+    engine_table: EngineTableOption = "knowledge",
     image: ImageOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from an index, with citations and relevance, or abstain with the reason."""
     with one_json_object(as_json) as write:
-        answerer = _load(model, index, retrieval, device, revision, index_revision)
+        opened = _open_index(index, engine, engine_table)
+        answerer = _load(model, opened, retrieval, device, revision, index_revision)
         given = answerer(question, image=_open(image))
         if as_json:
             write({"index": index, "model": model, **given.to_dict()})
@@ -77,13 +85,21 @@ def answer(
             _show(given)
 
 
+def _open_index(index: str, engine: str | None, table: str) -> Any:
+    """The index as the answerer takes it: by name, or opened in the engine with the knowledge base of `index`."""
+    if engine is None:
+        return index
+    from ..indexing import open_engine
+
+    return open_engine(engine, index, table=table)
+
+
 def _load(
-    model: str, index: str, retrieval: str, device: str | None, revision: str | None, index_revision: str | None
+    model: str, index: Any, retrieval: str, device: str | None, revision: str | None, index_revision: str | None
 ) -> RablipAnswerer:
     from ..answering import AnswerSettings, RablipAnswerer
 
     settings = AnswerSettings(retrieval=cast(Any, retrieval))
-
     hub: dict[str, Any] = {} if revision is None else {"revision": revision}
     return RablipAnswerer.from_pretrained(
         check_model(model), index=index, index_revision=index_revision, device=device, settings=settings, **hub

@@ -77,12 +77,13 @@ def delete(
 
 @index_app.command("verify")
 def verify(folder: FolderArgument, as_json: JsonOption = False) -> None:
-    """Check every byte of every file of INDEX against the hashes of its manifest."""
-    from ..index.maintenance import measure_index, verify_index
+    """Check every byte of every file of INDEX, its lexical part included, against the hashes kept of them."""
+    from ..indexing import measure_knowledge, verify_knowledge
 
     with one_json_object(as_json) as write:
-        manifest = verify_index(folder)
-        num_bytes = measure_index(folder).disk_bytes
+        manifest = verify_knowledge(folder)
+        measured, lexical = measure_knowledge(folder)
+        num_bytes = measured.disk_bytes + (lexical.disk_bytes if lexical else 0)
         if as_json:
             write({"is_whole": True, "num_items": manifest.num_items, "num_bytes": num_bytes})
             return
@@ -92,12 +93,12 @@ def verify(folder: FolderArgument, as_json: JsonOption = False) -> None:
 @index_app.command("stats")
 def stats(folder: FolderArgument, as_json: JsonOption = False) -> None:
     """What INDEX holds, how it is searched, and what it takes on disk and in memory."""
-    from ..index.maintenance import measure_index
+    from ..indexing import measure_knowledge
 
     with one_json_object(as_json) as write:
-        measured = measure_index(folder)
+        measured, lexical = measure_knowledge(folder)
         if as_json:
-            write(dataclasses.asdict(measured))
+            write(dataclasses.asdict(measured) | {"lexical": lexical and dataclasses.asdict(lexical)})
             return
         typer.echo(
             f"{measured.num_items} knowledge items ({measured.num_deleted} more deleted), generation "
@@ -109,6 +110,9 @@ def stats(folder: FolderArgument, as_json: JsonOption = False) -> None:
                 f"  {segment.name}: {segment.kind}, {segment.num_items} items, {segment.num_deleted} deleted, "
                 f"{segment.num_vectors} vectors, {segment.disk_bytes} bytes"
             )
+        if lexical is not None:
+            state = f"stale, build it again: rablip index lexical {folder}" if lexical.is_stale else "up to date"
+            typer.echo(f"  lexical part: {lexical.num_words} words, {lexical.disk_bytes} bytes, {state}")
 
 
 @index_app.command("compact")

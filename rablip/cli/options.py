@@ -10,6 +10,8 @@ import typer
 __all__ = [
     "Bf16Option",
     "DeviceOption",
+    "EngineOption",
+    "EngineTableOption",
     "ImageOption",
     "IndexOption",
     "IndexRevisionOption",
@@ -40,6 +42,15 @@ RetrievalOption = Annotated[
     str,
     typer.Option("--retrieval", help="dense, by_modality_scores, by_modality_ranks or hybrid (with words, BM25)."),
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="URI",
+        help="Search the table that `rablip index export` made there; --index then gives texts and pictures only.",
+    ),
+]
+EngineTableOption = Annotated[str, typer.Option("--engine-table", help="The name of that table.")]
 ImageOption = Annotated[Path | None, typer.Option("--image", help="A picture that belongs to the question.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="Such as cpu or cuda; by default a GPU if any.")]

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from .engine import export_index, open_engine
     from .merging import merge_indexes
     from .opening import open_index
+    from .verifying import LexicalStats, measure_knowledge, verify_knowledge
 
 __all__ = [
     "BuildReport",
+    "LexicalStats",
     "add_knowledge",
     "build_index",
     "compact_knowledge",
@@ -24,13 +26,16 @@ __all__ = [
     "export_index",
     "fingerprint_model",
     "index_knowledge",
+    "measure_knowledge",
     "merge_indexes",
     "open_engine",
     "open_index",
+    "verify_knowledge",
 ]
 
 _HOME = {
     "BuildReport": ".building",
+    "LexicalStats": ".verifying",
     "add_knowledge": ".editing",
     "build_index": ".building",
     "compact_knowledge": ".editing",
@@ -39,9 +44,11 @@ _HOME = {
     "export_index": ".engine",
     "fingerprint_model": "..retriever_source",
     "index_knowledge": ".building",
+    "measure_knowledge": ".verifying",
     "merge_indexes": ".merging",
     "open_engine": ".engine",
     "open_index": ".opening",
+    "verify_knowledge": ".verifying",
 }
 
 

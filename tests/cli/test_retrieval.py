@@ -57,6 +57,42 @@ def test_missing_and_stale_parts_name_the_command(source: Path, tiny_bundle: Pat
     assert "i3" not in run(*search, "hybrid", "-k", 9).stdout
 
 
+def test_the_lexical_part_is_verified_and_counted(source: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    assert run("index", "build", source / "items.jsonl", "-m", tiny_bundle, "--out", index).exit_code == 0
+    assert json.loads(run("index", "stats", index, "--json").stdout)["lexical"] is None
+    bare = json.loads(run("index", "verify", index, "--json").stdout)["num_bytes"]
+    assert run("index", "lexical", index).exit_code == 0
+    counted = json.loads(run("index", "stats", index, "--json").stdout)["lexical"]
+    assert counted["num_items"] == 6 and counted["num_words"] > 6 and not counted["is_stale"]
+    assert "up to date" in run("index", "stats", index).stdout
+    assert json.loads(run("index", "verify", index, "--json").stdout)["num_bytes"] == bare + counted["disk_bytes"]
+    for file in sorted(index.glob("lexical-*/*")):
+        original = file.read_bytes()
+        file.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        assert file.name in one_line_error(run("index", "verify", index))
+        file.write_bytes(original)
+    assert run("index", "delete", index, "i3").exit_code == 0
+    assert f"rablip index lexical {index}" in run("index", "stats", index).stdout
+    assert run("index", "verify", index).exit_code == 0
+
+
+def test_searching_and_answering_from_the_engine(source: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lancedb", reason="the extra `engine` is not installed")
+    index, engine = tmp_path / "index", tmp_path / "engine"
+    assert run("index", "build", source / "items.jsonl", "-m", tiny_bundle, "--out", index).exit_code == 0
+    assert run("index", "export", index, "--to", engine, "--table", "towers").exit_code == 0
+    question = ("Which is of 1803?", "--index", index, "-m", tiny_bundle, "--json")
+    there = ("--engine", engine, "--engine-table", "towers")
+    found, expected = (
+        [one["id"] for one in json.loads(run("search", *question, *more).stdout)["candidates"]] for more in (there, ())
+    )
+    assert found == expected and len(found) == 5
+    answered = run("answer", *question, *there)
+    assert answered.exit_code == 0 and json.loads(answered.stdout)["index"] == str(index)
+    assert "towns" in one_line_error(run("search", *question[:-1], "--engine", engine, "--engine-table", "towns"))
+
+
 def test_bad_input(source: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     assert "no-such-index" in one_line_error(run("index", "lexical", tmp_path / "no-such-index"))
     line = one_line_error(run("index", "scales", tmp_path, "--questions", tmp_path / "none.jsonl", "-m", tiny_bundle))
