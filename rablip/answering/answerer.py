@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,14 @@ from PIL import Image
 from ..processing.knowledge_rablip import KnowledgeItem
 from .candidate_search import CandidateSearch
 from .checking import check_dimension, check_evidence, check_processor, check_questions
-from .composition import withhold
+from .composition import finish_answer
 from .features import Part, make_parts
 from .generation import answer_rows, show_evidence, withhold_rows
 from .loading import load_parts
 from .numerics import protect_half_precision
-from .pictures import ItemPictures, QuestionImage, QuestionImages
+from .pictures import ItemPictures, OpenedImages, QuestionImage, QuestionImages
 from .reranking import rerank_rows
-from .retrieving import retrieve_rows
+from .retrieving import Among, retrieve_rows
 from .selection import merge_hops, second_hop_question, select_evidence
 from .types import AbstainReason, Answer, AnswerSettings, Candidate, Selection
 
@@ -165,22 +164,30 @@ class RablipAnswerer:
         """
         return self.answer_batch([question], None if image is None else [image])[0]
 
-    def answer_batch(self, questions: Sequence[str], images: QuestionImages | None = None) -> list[Answer]:
+    def answer_batch(
+        self,
+        questions: Sequence[str],
+        images: QuestionImages | None = None,
+        *,
+        among: Sequence[Sequence[str]] | None = None,
+    ) -> list[Answer]:
         """Answers several questions; each gets what it would get alone.
 
         Args:
             questions: the questions.
             images: one entry per question: a picture, several, or None.
+            among: ids of the items that each question is answered from; None for all of the index.
 
         Raises:
             ValueError, ImageError, TypeError: as for one question; nothing is answered then.
+            KeyError: when an id of `among` is not in the index.
         """
         self._search_parts()
         opened = check_questions(questions, images, max_images=self._max_question_images())
         answers: list[Answer] = []
         for start in range(0, len(questions), self.settings.batch_size):
-            stop = start + self.settings.batch_size
-            answers += self._answer(questions[start:stop], opened[start:stop])
+            part = slice(start, start + self.settings.batch_size)
+            answers += self._answer(questions[part], opened[part], None if among is None else among[part])
         return answers
 
     def retrieve(
@@ -190,6 +197,7 @@ class RablipAnswerer:
         *,
         k: int | None = None,
         hop: int = 1,
+        among: Sequence[Sequence[str]] | None = None,
     ) -> list[list[Candidate]]:
         """Searches the index, by default with the retriever alone: at most `k` of each question, best first.
 
@@ -198,11 +206,13 @@ class RablipAnswerer:
             images: one entry per question: a picture, several, or None.
             k: how many; None: `settings.num_candidates`.
             hop: recorded on the candidates.
+            among: ids of the items that count for each question; None for all of the index.
 
         Raises:
             ValueError: when a question is blank, k is below 1, or there is no index.
+            KeyError: when an id of `among` is not in the index.
         """
-        return self._retrieve(questions, check_questions(questions, images), k=k, hop=hop)[0]
+        return self._retrieve(questions, check_questions(questions, images), k=k, hop=hop, among=among)[0]
 
     def rerank(
         self,
@@ -279,41 +289,29 @@ class RablipAnswerer:
         """
         return self._pictures.open(item)
 
-    def _answer(self, questions: Sequence[str], images: Sequence[list[Image.Image]]) -> list[Answer]:
-        candidates, truncated = self._retrieve(questions, images)
+    def _answer(self, questions: Sequence[str], images: OpenedImages, among: Among = None) -> list[Answer]:
+        candidates, truncated = self._retrieve(questions, images, among=among)
         if self.reranker is not None:
             candidates = self._rerank(questions, candidates, images)
         expanded: list[str | None] = [None] * len(questions)
         if self.settings.num_hops == 2:
-            candidates, expanded = self._second_hop(questions, candidates, images)
+            candidates, expanded = self._second_hop(questions, candidates, images, among)
         selections = [self._select(row, len(asked)) for row, asked in zip(candidates, images, strict=True)]
         answers = self._generate(questions, selections, images)
         nothing_found = AbstainReason.NO_CANDIDATES if len(self._search_parts()[1]) else AbstainReason.EMPTY_INDEX
-        finished = []
-        for row, answer in enumerate(answers):
-            if not selections[row]:
-                reason = AbstainReason.NO_RELEVANT_EVIDENCE if candidates[row] else nothing_found
-                answer = withhold(questions[row], reason, self.settings, dropped_pictures=answer.dropped_pictures)
-            finished.append(
-                dataclasses.replace(
-                    answer,
-                    candidates=tuple(candidates[row]),
-                    expanded_question=expanded[row],
-                    truncated=answer.truncated or truncated[row],
-                )
-            )
-        return finished
+        return [
+            finish_answer(*row, self.settings, nothing_found=nothing_found)
+            for row in zip(answers, selections, candidates, expanded, truncated, strict=True)
+        ]
 
     def _retrieve(
-        self, questions: Sequence[str], images: Sequence[list[Image.Image]], *, k: int | None = None, hop: int = 1
+        self, questions: Sequence[str], images: OpenedImages, k: int | None = None, hop: int = 1, among: Among = None
     ) -> tuple[list[list[Candidate]], list[bool]]:
-        return retrieve_rows(*self._search_parts(), questions, images, self._pictures, self.settings, k=k, hop=hop)
+        parts = self._search_parts()
+        return retrieve_rows(*parts, questions, images, self._pictures, self.settings, k=k, hop=hop, among=among)
 
     def _rerank(
-        self,
-        questions: Sequence[str],
-        candidates: Sequence[Sequence[Candidate]],
-        images: Sequence[list[Image.Image]],
+        self, questions: Sequence[str], candidates: Sequence[Sequence[Candidate]], images: OpenedImages
     ) -> list[list[Candidate]]:
         if "reranker" not in self._parts:
             raise ValueError("There is no re-ranker to judge candidates. Load a model folder that holds one.")
@@ -325,7 +323,8 @@ class RablipAnswerer:
         self,
         questions: Sequence[str],
         candidates: list[list[Candidate]],
-        images: Sequence[list[Image.Image]],
+        images: OpenedImages,
+        among: Among,
     ) -> tuple[list[list[Candidate]], list[str | None]]:
         threshold = self._relevance_threshold()
         expanded = [
@@ -335,7 +334,8 @@ class RablipAnswerer:
         asked = [(row, question) for row, question in enumerate(expanded) if question is not None]
         again = [question for _, question in asked]
         pictures = [images[row] if self.settings.second_hop_images else [] for row, _ in asked]
-        found, _ = self._retrieve(again, pictures, hop=2)
+        known = None if among is None else [among[row] for row, _ in asked]
+        found, _ = self._retrieve(again, pictures, hop=2, among=known)
         if self.reranker is not None:
             found = self._rerank(again, found, pictures)
         merged = list(candidates)
@@ -355,7 +355,7 @@ class RablipAnswerer:
         self,
         questions: Sequence[str],
         evidence: Sequence[Sequence[Candidate]],
-        images: Sequence[list[Image.Image]],
+        images: OpenedImages,
         *,
         force: bool = False,
     ) -> list[Answer]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 
 from ..index.columns import Filter, check_filter, make_schema
+from ..index.embedding_checks import check_k
 from ..index.fusion import fuse_ranks, fuse_scores
 from ..index.knowledge_index import KnowledgeIndex, SearchHit
 from ..index.positions import ItemPositions
@@ -146,6 +148,41 @@ class CandidateSearch:
             fuse_scores([scales[name].normalize_hits(of[row]) for name, of in found.items()], k=k)
             for row in range(len(questions))
         ]
+
+    def search_among(
+        self, embeddings: Any, k: int, among: Sequence[Sequence[str]], *, retrieval: Retrieval = "dense"
+    ) -> list[list[SearchHit]]:
+        """Return the `k` best of each question's own items, best first: what a benchmark calls its distractor setting.
+
+        Args:
+            embeddings: (num_questions, embedding_dim), an array or a tensor.
+            k: at most so many hits per question.
+            among: ids of the items that count for each question; an id that stands twice counts once. Equal scores
+                stay in this order.
+            retrieval: must be "dense": ranks of a few items say nothing of their scales.
+
+        Raises:
+            KeyError: when an id is not in the index.
+            ValueError: when k is below 1, there are not as many lists as questions, or another way is asked for.
+        """
+        if retrieval != "dense":
+            raise ValueError(
+                f'Among given items the search is by vectors alone: set retrieval to "dense", not {retrieval!r}.'
+            )
+        check_k(k)
+        if len(among) != len(embeddings):
+            raise ValueError(f"There are {len(embeddings)} questions but {len(among)} lists of items.")
+        vectors = np.asarray(embeddings, dtype=np.float32)
+        found = []
+        for vector, ids in zip(vectors, among, strict=True):
+            names = list(dict.fromkeys(ids))
+            stored = self.index.get(names)
+            # Of an item with several vectors the best counts; what fills the array up is zero and no vector.
+            stored = stored[:, None] if stored.ndim == 2 else stored
+            scores = np.where(stored.any(axis=2), stored @ vector, -np.inf).max(axis=1, initial=-np.inf)
+            best = np.argsort(-scores, kind="stable")[:k]
+            found.append([SearchHit(names[place], float(scores[place])) for place in best])
+        return found
 
     def _search_modalities(
         self, embeddings: Any, depth: int, where: Filter | None

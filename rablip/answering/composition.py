@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from .selection import choose_citations, drop_invented_references
-from .types import AbstainReason, Answer, AnswerSettings, EvidenceRelevance, Selection
+from .types import AbstainReason, Answer, AnswerSettings, Candidate, EvidenceRelevance, Selection
 
-__all__ = ["compose_answer", "count_disagreements", "describe_evidence", "judge_relevance", "withhold"]
+__all__ = [
+    "compose_answer",
+    "count_disagreements",
+    "describe_evidence",
+    "finish_answer",
+    "judge_relevance",
+    "withhold",
+]
 
 
 def describe_evidence(evidence: Selection, relevance: Sequence[float] | None = None) -> tuple[EvidenceRelevance, ...]:
@@ -118,6 +126,44 @@ def compose_answer(
         truncated=truncated,
         dropped_pictures=dropped_pictures,
         invented_citations=invented,
+    )
+
+
+def finish_answer(
+    answer: Answer,
+    selection: Selection,
+    candidates: Sequence[Candidate],
+    expanded_question: str | None,
+    truncated: bool,
+    settings: AnswerSettings,
+    *,
+    nothing_found: AbstainReason,
+) -> Answer:
+    """The answer with what was found for it, or the reason why nothing was kept.
+
+    Args:
+        answer: what was made of the evidence that was kept.
+        selection: that evidence.
+        candidates: everything that was found, best first.
+        expanded_question: what the second search asked, if there was one.
+        truncated: whether the question was cut.
+        settings: with the text of an abstention.
+        nothing_found: the reason where the search gave nothing.
+
+    Example:
+        >>> nothing = withhold("Who?", AbstainReason.NO_ANSWER, AnswerSettings())
+        >>> reason = AbstainReason.EMPTY_INDEX
+        >>> finish_answer(nothing, Selection(()), [], None, False, AnswerSettings(), nothing_found=reason).reason.value
+        'empty_index'
+    """
+    if not selection:
+        reason = AbstainReason.NO_RELEVANT_EVIDENCE if candidates else nothing_found
+        answer = withhold(answer.question, reason, settings, dropped_pictures=answer.dropped_pictures)
+    return dataclasses.replace(
+        answer,
+        candidates=tuple(candidates),
+        expanded_question=expanded_question,
+        truncated=answer.truncated or truncated,
     )
 
 

@@ -17,12 +17,20 @@ from .types import Candidate
 if TYPE_CHECKING:
     from ..knowledge_base import KnowledgeBase
 
-__all__ = ["ItemPictures", "QuestionImage", "QuestionImages", "open_question_images", "without_picture"]
+__all__ = [
+    "ItemPictures",
+    "OpenedImages",
+    "QuestionImage",
+    "QuestionImages",
+    "open_question_images",
+    "without_picture",
+]
 
 logger = logging.getLogger(__name__)
 
 QuestionImage = Image.Image | ImageRef
 QuestionImages = Sequence[QuestionImage | Sequence[QuestionImage] | None]
+OpenedImages = Sequence[list[Image.Image]]
 
 
 def open_question_images(images: QuestionImages | None, num_questions: int) -> list[list[Image.Image]]:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from ..modeling_rablip import RablipRetriever
     from ..processing.processing_rablip import RablipRetrieverProcessor
 
-__all__ = ["fit_scales", "retrieve_rows"]
+__all__ = ["Among", "fit_scales", "retrieve_rows"]
+
+# Ids of the items that count for each question; None for all of the index.
+Among = Sequence[Sequence[str]] | None
 
 
 def retrieve_rows(
@@ -36,6 +39,7 @@ def retrieve_rows(
     *,
     k: int | None,
     hop: int,
+    among: Among = None,
 ) -> tuple[list[list[Candidate]], list[bool]]:
     """Searches for each question by its words and pictures.
 
@@ -49,12 +53,14 @@ def retrieve_rows(
         settings: the way of searching, and how many questions are encoded at once.
         k: most candidates of each question; None: `settings.num_candidates`.
         hop: recorded on the candidates.
+        among: ids of the items that count for each question; None for all of the index.
 
     Returns:
         The candidates of each question, best first, and whether the question was cut.
 
     Raises:
         ValueError: when k is below 1.
+        KeyError: when an id of `among` is not in the index.
     """
     k = settings.num_candidates if k is None else k
     if k < 1:
@@ -62,7 +68,12 @@ def retrieve_rows(
     if not len(search) or not questions:
         return [[] for _ in questions], [False] * len(questions)
     vectors, truncated = encode_questions(retriever, questions, images, batch_size=settings.batch_size)
-    found = search.search(questions, vectors, k, retrieval=settings.retrieval, lexical_weight=settings.lexical_weight)
+    if among is not None:
+        found = search.search_among(vectors, k, among, retrieval=settings.retrieval)
+    else:
+        found = search.search(
+            questions, vectors, k, retrieval=settings.retrieval, lexical_weight=settings.lexical_weight
+        )
     rows = [[(knowledge_base[hit.id], float(hit.score)) for hit in hits] for hits in found]
     missing = pictures.is_missing
     candidates = [

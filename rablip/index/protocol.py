@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
+
+import numpy as np
 
 from .columns import Filter
 from .knowledge_index import SearchHit
@@ -29,4 +32,8 @@ class SearchableIndex(Protocol):
 
     def search(self, embeddings: Any, k: int, *, where: Filter | None = None) -> list[list[SearchHit]]:
         """Return the `k` nearest items of each question, as `KnowledgeIndex.search` does."""
+        ...
+
+    def get(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the stored embeddings of items, as `KnowledgeIndex.get` does."""
         ...

@@ -187,6 +187,29 @@ def test_the_second_search_sees_the_picture_as_set(again: bool) -> None:
     assert seen == [True, again]
 
 
+def test_answered_among_given_items_only() -> None:
+    answerer = make_answerer(num_hops=2, num_candidates=6)
+    among = [["t1", "p1", "b2", "t1"], [], ["p2", "b1", "t3", "p3"]]
+    answers = answerer.answer_batch(QUESTIONS, IMAGES, among=among)
+    for ids, answer in zip(among, answers, strict=True):
+        assert {candidate.id for candidate in answer.candidates} == set(ids)
+        assert {one.id for one in answer.evidence} <= set(ids)
+    assert answers[1].reason is AbstainReason.NO_CANDIDATES
+    assert any(answer.expanded_question for answer in answers), "the second search must be among them, too"
+    for question, image, ids in zip(QUESTIONS, IMAGES, among, strict=True):
+        whole = answerer.retrieve([question], [image], k=8)[0]
+        expected = [(one.id, pytest.approx(one.score, abs=1e-5)) for one in whole if one.id in ids]
+        found = answerer.retrieve([question], [image], k=8, among=[ids])[0]
+        assert [(one.id, one.score) for one in found] == expected
+        assert [one.id for one in answerer.retrieve([question], [image], k=1, among=[ids])[0]] == [
+            one.id for one in whole if one.id in ids
+        ][:1]
+    with pytest.raises(KeyError, match="nowhere"):
+        answerer.retrieve(QUESTIONS[:1], among=[["t1", "nowhere"]])
+    with pytest.raises(ValueError, match="2 lists"):
+        answerer.retrieve(QUESTIONS[:1], among=[["t1"], ["t2"]])
+
+
 def test_only_a_retriever() -> None:
     answerer = make_answerer(without=("reranker", "generator"), num_candidates=5, max_evidence=2)
     answer = answerer(QUESTIONS[0])

@@ -288,3 +288,20 @@ def test_no_index_is_made_where_there_is_none(tmp_path: Path) -> None:
     make_gap_index().save(tmp_path / "bare")
     with pytest.raises(FileNotFoundError, match="no knowledge base"):
         build_lexical_index(tmp_path / "bare", progress=False)
+
+
+def test_among_given_items_the_best_vector_of_each_counts() -> None:
+    manifest = dataclasses.replace(make_manifest(), max_vectors=3)
+    index = KnowledgeIndex.create(manifest)
+    vectors = make_vectors(6, seed=5)
+    given = np.zeros((3, 3, DIM), dtype=np.float32)
+    given[0, :1], given[1, :2], given[2] = -vectors[:1], vectors[1:3], vectors[3:6]
+    index.add(["one", "two", "three"], given)
+    search, question = CandidateSearch(index), vectors[:1]
+    (hits,) = search.search_among(question, 3, [["three", "one", "two"]])
+    scores = {"one": -1.0, "two": (vectors[1:3] @ question[0]).max(), "three": (vectors[3:6] @ question[0]).max()}
+    assert {hit.id: hit.score for hit in hits} == pytest.approx(scores, abs=1e-6)
+    assert hits[-1].id == "one", "what fills up the vectors of an item has score 0 and is none of them"
+    assert [hit.id for hit in search.search_among(question, 1, [["one"]])[0]] == ["one"]
+    with pytest.raises(ValueError, match="dense"):
+        search.search_among(question, 1, [["one"]], retrieval="hybrid")
