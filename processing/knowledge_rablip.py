@@ -200,6 +200,15 @@ class QuestionExample:
         hops = self.metadata.get("hops")
         return [list(hop) for hop in hops] if hops and self.answerable else [list(self.positive_ids)]
 
+    @property
+    def candidate_ids(self) -> tuple[str, ...]:
+        """Ids of the question's own items: those of `metadata["candidate_ids"]`, else its positives and negatives.
+
+        What a benchmark's distractor setting looks for the answer in.
+        """
+        own = self.metadata.get("candidate_ids")
+        return (*self.positive_ids, *self.negative_ids) if own is None else tuple(own)
+
 
 def _has_text(value: str | None) -> bool:
     return value is not None and bool(value.strip())

@@ -183,7 +183,7 @@ class RablipAnswerer:
             KeyError: when an id of `among` is not in the index.
         """
         self._search_parts()
-        opened = check_questions(questions, images, max_images=self._max_question_images())
+        opened = check_questions(questions, images, max_images=self.max_question_images)
         answers: list[Answer] = []
         for start in range(0, len(questions), self.settings.batch_size):
             part = slice(start, start + self.settings.batch_size)
@@ -391,7 +391,9 @@ class RablipAnswerer:
         part = self._parts.get("generator")
         return None if part is None else max(part.processor.max_images - num_question_images, 0)
 
-    def _max_question_images(self) -> int:
+    @property
+    def max_question_images(self) -> int:
+        """How many pictures a question may have, by the models that are there."""
         limits = {name: part.processor.max_images for name, part in self._parts.items()}
         if "reranker" in limits:
             limits["reranker"] -= 1  # one place is the candidate's

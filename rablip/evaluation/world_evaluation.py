@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..index.fingerprint import fingerprint_folder
-from .world_report import WorldReport, describe_machine
+from .provenance import describe_machine, fingerprint_models
+from .world_report import WorldReport
 from .world_runs import WorldRun
 from .world_scoring import abstain_figures, citation_figures
 
@@ -130,7 +130,7 @@ def _describe(world: World, answerer: RablipAnswerer, model: str | Path | None) 
         "num_entities": getattr(world, "num_entities", None),
         "split": getattr(world, "split", None),
         "model": None if model is None else str(model),
-        "model_fingerprints": _fingerprints(model),
+        "model_fingerprints": fingerprint_models(model),
         "rablip_version": __version__,
         "machine": describe_machine("cpu" if answerer.retriever is None else str(answerer.retriever.device)),
     }
@@ -144,13 +144,3 @@ def _changed_knobs(world: World) -> dict[str, Any]:
     default = type(knobs)()
     values = {item.name: getattr(knobs, item.name) for item in dataclasses.fields(knobs)}
     return {name: value for name, value in values.items() if value != getattr(default, name)}
-
-
-def _fingerprints(model: str | Path | None) -> dict[str, str]:
-    """Hashes of the models in a local folder, one model or a bundle; nothing for a name on the Hub."""
-    if model is None or not Path(model).is_dir():
-        return {}
-    places = {name: Path(model) / name for name in ("retriever", "reranker", "generator")}
-    if (Path(model) / "config.json").is_file():
-        places = {"model": Path(model)}
-    return {name: fingerprint_folder(path) for name, path in places.items() if (path / "config.json").is_file()}

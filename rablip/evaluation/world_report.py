@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["WorldReport", "describe_machine"]
+__all__ = ["WorldReport"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,26 +49,3 @@ class WorldReport:
     def to_json(self) -> dict[str, Any]:
         """One plain object: what was run, then the figures."""
         return {**self.run, **self.figures}
-
-
-def describe_machine(device: str = "cpu") -> dict[str, Any]:
-    """What the figures were computed on: processor, cores, threads, device and versions; no name of the machine.
-
-    Args:
-        device: where the models are.
-    """
-    import torch
-    import transformers
-
-    machine: dict[str, Any] = {
-        "device": device,
-        "processor": platform.machine(),
-        "cpu_count": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
-    if device.startswith("cuda"):
-        machine["accelerator"] = torch.cuda.get_device_name(device)
-    return machine

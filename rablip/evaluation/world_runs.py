@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from ..indexing import index_knowledge
 from ..processing.knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
+from .answerers import answer_over
 from .baselines import Bm25Ranker, RandomRanker, Ranker, TfidfRanker
 from .controls import shuffle_pictures, shuffle_question_pictures, withhold_pictures
 from .memory_items import MemoryItems
@@ -21,7 +22,7 @@ from .two_hops import SearchFunction, rank_in_hops
 from .world_scoring import Outcome, accuracy_figures, gold_pairs, kind_of, recall_figures
 
 if TYPE_CHECKING:
-    from ..answering import Answer, AnswerSettings, RablipAnswerer
+    from ..answering import Answer, RablipAnswerer
     from ..knowledge_base import KnowledgeBase
     from ..world import World
 
@@ -90,7 +91,10 @@ class WorldRun:
         with self._timed("retrieved"):
             for part, check in ((places[:num_reference_checks], True), (places[num_reference_checks:], False)):
                 settings = dataclasses.replace(self.settings, check_references=check)
-                answered = self._answer(self._like(self.answerer, settings), part, self.images, "retrieved")
+                asked = answer_over(
+                    self.answerer, self.answerer.index, self.answerer.knowledge_base, settings=settings
+                )
+                answered = self._answer(asked, part, self.images, "retrieved")
                 outcomes.update(zip(part, answered, strict=True))
         return [outcomes[place] for place in range(len(self.questions))]
 
@@ -162,20 +166,7 @@ class WorldRun:
             batch_size=self.batch_size,
             progress=self.progress,
         )
-        return self._like(parts, self.settings, index=index, knowledge_base=MemoryItems(shown))
-
-    def _like(self, parts: RablipAnswerer, settings: AnswerSettings, **knowledge: Any) -> RablipAnswerer:
-        knowledge = knowledge or {"index": parts.index, "knowledge_base": parts.knowledge_base}
-        return type(parts)(
-            retriever=parts.retriever,
-            retriever_processor=parts.retriever_processor,
-            reranker=parts.reranker,
-            reranker_processor=parts.reranker_processor,
-            generator=parts.generator,
-            generator_processor=parts.generator_processor,
-            settings=settings,
-            **knowledge,
-        )
+        return answer_over(parts, index, cast("KnowledgeBase", MemoryItems(shown)), settings=self.settings)
 
     def _dense(self, answerer: RablipAnswerer, images: Images | None) -> SearchFunction:
         def search(questions: Sequence[str], places: Sequence[int]) -> list[list[str]]:

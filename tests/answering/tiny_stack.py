@@ -65,6 +65,10 @@ class MemoryBase:
     def __getitem__(self, item_id: str) -> KnowledgeItem:
         return self.items[item_id]
 
+    @property
+    def ids(self) -> list[str]:
+        return list(self.items)
+
     def root_of(self, item_id: str) -> None:
         """No picture is referenced below a root."""
 
