@@ -11,8 +11,9 @@ Every arm sees as many questions per step and makes two passes of the language m
   others with none; all rows of a batch have as many, so that none pays for another's length.
 - `ours_read`: as `ours_noise` without the list: both passes answer, each another batch of questions, and relevance is
   read in both.
-- `ours_pair`: as `ours_read`, the first pass always with the right evidence alone and the second always with
-  distractors, both in full weight, so that answering is learned as often from right evidence as without ASKG.
+- `ours_turns`: the first pass answers from the right evidence, as `without`; the second, of half the weight, answers
+  and judges relevance among distractors. So answering is learned mostly from what the answerer shows, which is what
+  was judged relevant, and relevance where there is something to judge.
 - `one_pass`: as `ours_noise` with the answer's pass alone, in which relevance is learned: half the cost (the exception
   to two passes).
 - `unlabelled`: what one does without relevance labels: answers from whatever is retrieved, twice as many questions.
@@ -32,9 +33,10 @@ from rablip.training.data.candidates import choose_distinct
 
 ARMS = ("without", "release", "ours", "ours_noise", "ours_read")
 # Those that learn which candidate is relevant.
-JUDGING_ARMS = ("ours", "ours_noise", "ours_read", "ours_pair", "one_pass", "mined")
+JUDGING_ARMS = ("ours", "ours_noise", "ours_read", "ours_turns", "one_pass", "mined")
 # What is trained as this arm with labels that were mined is the arm `mined`.
-GOLD_ARM = "ours_pair"
+GOLD_ARM = "ours_turns"
+NOISY_PASS_WEIGHT = 0.5
 OUR_CANDIDATES = 4
 
 
@@ -72,17 +74,21 @@ def make_arm_batch(
     if arm == "ours_read":
         options = {"num_questions": num_questions, "num_items": num_items}
         return {"passes": [make_arm_batch("one_pass", pool, generator, processor, **options) for _ in range(2)]}
-    if arm == "ours_pair":
-        options = {"num_questions": num_questions, "num_items": num_items}
-        both = [
-            make_arm_batch(f"one_pass_{rows}", pool, generator, processor, **options) for rows in ("clean", "noisy")
-        ]
-        return {"passes": both, "second_weight": 1.0}
-    if arm in ("ours_noise", "one_pass", "one_pass_clean", "one_pass_noisy"):
+    if arm == "ours_turns":
+        drawn = draw_questions(pool, generator, num_questions, answerable_only=True)
+        right = _answer_batch(pool, [_gold(pool, example, generator, num_items) for example in drawn], processor)
+        noisy = make_generator_batch(
+            pool,
+            generator,
+            processor,
+            num_questions=num_questions,
+            max_candidates=num_items,
+            askg=False,
+            noise=_draw_noise(generator, num_items),
+        )
+        return {"passes": [right, noisy], "second_weight": NOISY_PASS_WEIGHT}
+    if arm in ("ours_noise", "one_pass"):
         is_clean = generator.random() < NoiseMix().clean_rate
-        if arm.startswith("one_pass_"):
-            is_clean = arm == "one_pass_clean"
-        count = 0 if is_clean else int(generator.integers(1, num_items))
         return make_generator_batch(
             pool,
             generator,
@@ -90,7 +96,7 @@ def make_arm_batch(
             num_questions=num_questions,
             max_candidates=num_items,
             askg=arm == "ours_noise",
-            noise=NoiseMix(max_distractors=count, min_distractors=count, clean_rate=0.0),
+            noise=NoiseMix(max_distractors=0, clean_rate=0.0) if is_clean else _draw_noise(generator, num_items),
         )
     examples = draw_questions(pool, generator, 2 * num_questions, answerable_only=True)
     show = _retrieved if arm == "unlabelled" else _gold
@@ -128,6 +134,12 @@ def chance_level(rows: list[CandidateExample]) -> float:
     """How often a reference drawn at random from the same rows is relevant."""
     judged = [row for row in rows if any(row.relevance)]
     return sum(sum(row.relevance) / len(row.relevance) for row in judged) / len(judged)
+
+
+def _draw_noise(generator: np.random.Generator, num_items: int) -> NoiseMix:
+    """As many distractors for every row of a batch, so that none pays for another's length."""
+    count = int(generator.integers(1, num_items))
+    return NoiseMix(max_distractors=count, min_distractors=count, clean_rate=0.0)
 
 
 def _gold(

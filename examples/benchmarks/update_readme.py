@@ -16,7 +16,7 @@ ARM_NAMES = {
     "ours": "ours",
     "ours_noise": "ours + noise",
     "ours_read": "ours + noise, read while answering",
-    "ours_pair": "ours + noise, right evidence and distractors in turns",
+    "ours_turns": "ours + noise, right evidence and distractors in turns",
     "one_pass": "ours + noise, one pass",
     "unlabelled": "no relevance labels",
     "mined": "ours + noise, mined labels",

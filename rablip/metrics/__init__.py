@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .answers import exact_match, majority_answer, majority_matches, normalize_answer
 from .intervals import Figure, bootstrap_interval, proportion_figure, ratio_figure, wilson_interval
+from .paired import PairedDifference, compare_paired
 from .ranking import recall_at_k
 from .results import MetricResult
 from .trust import PrecisionRecall, abstain_scores, citation_scores
@@ -11,10 +12,12 @@ from .trust import PrecisionRecall, abstain_scores, citation_scores
 __all__ = [
     "Figure",
     "MetricResult",
+    "PairedDifference",
     "PrecisionRecall",
     "abstain_scores",
     "bootstrap_interval",
     "citation_scores",
+    "compare_paired",
     "exact_match",
     "majority_answer",
     "majority_matches",

@@ -38,7 +38,7 @@ def pool() -> TrainingPool:
 
 
 @pytest.mark.parametrize(
-    "arm", ["without", "release", "ours", "ours_noise", "ours_read", "ours_pair", "unlabelled", "one_pass"]
+    "arm", ["without", "release", "ours", "ours_noise", "ours_read", "ours_turns", "unlabelled", "one_pass"]
 )
 def test_every_arm_makes_two_passes_over_as_many_questions(
     arm: str, pool: TrainingPool, monkeypatch: pytest.MonkeyPatch
