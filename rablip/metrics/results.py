@@ -49,6 +49,16 @@ class MetricResult:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def key(self) -> str:
+        """A name that no other metric of the same predictions has: metric, k and variant.
+
+        Example:
+            >>> MetricResult(metric="recall", variant="binary", value=None, values={}, k=5).key
+            'recall@5 (binary)'
+        """
+        return f"{self.metric}{'' if self.k is None else f'@{self.k}'} ({self.variant})"
+
+    @property
     def num_questions(self) -> int:
         """How many questions count."""
         return len(self.values)
