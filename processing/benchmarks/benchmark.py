@@ -9,9 +9,10 @@ from pathlib import Path
 from ..knowledge_rablip import KnowledgeItem, QuestionExample
 from ..readers_records import Problem
 
-__all__ = ["Benchmark"]
+__all__ = ["Benchmark", "NameItem"]
 
 Problems = list[Problem] | None
+NameItem = Callable[[QuestionExample, KnowledgeItem], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class Benchmark:
         files: what is read, by role; their contents are what a fingerprint of the data is made of.
         read_questions: gives the questions; takes a list where problems are reported, or None to raise at the first.
         read_knowledge: gives the knowledge items, likewise; None where the benchmark brings no knowledge.
+        name_item: what a question calls a knowledge item in its positives, where that is not the item's id: one text
+            that stands for several equal ones, or a passage of what is named. None where it always is the id.
 
     Example:
         >>> question = QuestionExample(id="q1", question="When?", answers=("1889",))
@@ -45,6 +48,7 @@ class Benchmark:
     files: Mapping[str, Path]
     read_questions: Callable[[Problems], Iterator[QuestionExample]] = field(repr=False)
     read_knowledge: Callable[[Problems], Iterator[KnowledgeItem]] | None = field(repr=False, default=None)
+    name_item: NameItem | None = field(repr=False, default=None)
 
     def questions(self, *, problems: Problems = None) -> Iterator[QuestionExample]:
         """The questions, one at a time.

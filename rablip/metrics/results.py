@@ -53,10 +53,11 @@ class MetricResult:
         """A name that no other metric of the same predictions has: metric, k and variant.
 
         Example:
-            >>> MetricResult(metric="recall", variant="binary", value=None, values={}, k=5).key
+            >>> MetricResult(metric="recall_at_k", variant="binary", value=None, values={}, k=5).key
             'recall@5 (binary)'
         """
-        return f"{self.metric}{'' if self.k is None else f'@{self.k}'} ({self.variant})"
+        name = self.metric if self.k is None else f"{self.metric.removesuffix('_at_k')}@{self.k}"
+        return f"{name} ({self.variant})"
 
     @property
     def num_questions(self) -> int:

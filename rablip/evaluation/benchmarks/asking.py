@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...processing.benchmarks.benchmark import NameItem
 from ...processing.images_rablip import ImageError, load_image
 from ...processing.knowledge_rablip import KnowledgeItem, QuestionExample
 from .conditions import Condition, dilute_candidates
@@ -37,6 +38,7 @@ class QuestionAsker:
             that the index does not hold are left out and counted in `num_unknown`.
         condition: what is changed.
         depth: how many items of the retriever's ranking are kept.
+        name_item: as of `Benchmark`.
         seed: of everything that is drawn.
 
     Raises:
@@ -51,6 +53,7 @@ class QuestionAsker:
         among_own: bool,
         condition: Condition,
         depth: int = DEFAULT_DEPTH,
+        name_item: NameItem | None = None,
         seed: int = 0,
     ) -> None:
         if answerer.index is None or answerer.knowledge_base is None:
@@ -63,6 +66,7 @@ class QuestionAsker:
         self.among_own = among_own
         self.condition = condition
         self.depth = depth
+        self.name_item = name_item
         self.seed = seed
         self._all_ids: list[str] | None = None
 
@@ -90,8 +94,9 @@ class QuestionAsker:
                 answers = self.answerer.generate(words, evidence, images)
             for question, answer, ranking in zip(asked, answers, ranked, strict=True):
                 num_unknown = self._count_unknown(question) if self.among_own else 0
+                known_as = self._name_items(question, [*ranking, *answer.candidates])
                 predictions[question.id] = Prediction.from_answer(
-                    question.id, answer, ranking, num_unknown=num_unknown
+                    question.id, answer, ranking, known_as=known_as, num_unknown=num_unknown
                 )
         return [predictions[question.id] for question in questions]
 
@@ -116,13 +121,21 @@ class QuestionAsker:
             self._all_ids = self.knowledge_base.ids
         return dilute_candidates(question.id, own, self._all_ids, seed=self.seed)
 
+    def _name_items(self, question: QuestionExample, found: Sequence[Candidate]) -> dict[str, str]:
+        """What the question calls the items that were found, of those that it calls otherwise."""
+        if self.name_item is None:
+            return {}
+        names = {one.id: self.name_item(question, one.item) for one in found}
+        return {item_id: name for item_id, name in names.items() if name != item_id}
+
     def _count_unknown(self, question: QuestionExample) -> int:
         return sum(name not in self.knowledge_base for name in set(question.candidate_ids))
 
     def _choose_evidence(self, question: QuestionExample, ranking: Sequence[Candidate]) -> list[KnowledgeItem]:
         """The right items and the highest ranked wrong ones, in an order by seed and question."""
         right = set(question.positive_ids)
-        wrong = [one.id for one in ranking if one.id not in right]
+        names = self._name_items(question, ranking)
+        wrong = [one.id for one in ranking if names.get(one.id, one.id) not in right]
         shown = self._right_items(question) + wrong[: self.condition.num_distractors]
         rng = np.random.default_rng([self.seed, *question.id.encode()])
         return [self.knowledge_base[shown[place]] for place in rng.permutation(len(shown))]

@@ -23,6 +23,7 @@ class JudgedItem:
         rerank_relevance: the re-ranker's probability that it helps; None without a re-ranker.
         relevance: the generator's; None where it was not shown.
         hop: the search that found it, 1 or 2.
+        known_as: what the question's own list of right items calls it, where that is another name.
     """
 
     id: str
@@ -30,6 +31,12 @@ class JudgedItem:
     rerank_relevance: float | None = None
     relevance: float | None = None
     hop: int = 1
+    known_as: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the question's right items are compared with."""
+        return self.id if self.known_as is None else self.known_as
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +76,13 @@ class Prediction:
 
     @classmethod
     def from_answer(
-        cls, question_id: str, answer: Answer, ranking: Sequence[Candidate], *, num_unknown: int = 0
+        cls,
+        question_id: str,
+        answer: Answer,
+        ranking: Sequence[Candidate],
+        *,
+        known_as: Mapping[str, str] | None = None,
+        num_unknown: int = 0,
     ) -> Prediction:
         """The prediction of an answered question.
 
@@ -77,16 +90,24 @@ class Prediction:
             question_id: of the question.
             answer: of the answerer.
             ranking: what the retriever alone found.
+            known_as: id of an item -> what the question calls it, of those with another name.
             num_unknown: as of the prediction.
         """
+        names = known_as or {}
         return cls(
             question_id=question_id,
             text=None if answer.abstained else answer.text,
             abstained=answer.abstained,
             reason=None if answer.reason is None else answer.reason.value,
-            ranking=tuple(JudgedItem(id=one.id, score=one.score) for one in ranking),
+            ranking=tuple(JudgedItem(id=one.id, score=one.score, known_as=names.get(one.id)) for one in ranking),
             candidates=tuple(
-                JudgedItem(id=one.id, score=one.score, rerank_relevance=one.rerank_relevance, hop=one.hop)
+                JudgedItem(
+                    id=one.id,
+                    score=one.score,
+                    rerank_relevance=one.rerank_relevance,
+                    hop=one.hop,
+                    known_as=names.get(one.id),
+                )
                 for one in answer.candidates
             ),
             evidence=tuple(
@@ -96,6 +117,7 @@ class Prediction:
                     rerank_relevance=one.rerank_relevance,
                     relevance=one.relevance,
                     hop=one.hop,
+                    known_as=names.get(one.id),
                 )
                 for one in answer.evidence
             ),
@@ -106,8 +128,14 @@ class Prediction:
 
     @property
     def ranked_ids(self) -> list[str]:
-        """Ids of the ranking, best first."""
-        return [one.id for one in self.ranking]
+        """The ranking by the names that the question knows, best first, each once."""
+        return list(dict.fromkeys(one.name for one in self.ranking))
+
+    @property
+    def cited_names(self) -> list[str]:
+        """The citations by the names that the question knows, each once."""
+        names = {one.id: one.name for one in self.evidence}
+        return list(dict.fromkeys(names[name] for name in self.citations))
 
     def to_json(self) -> dict[str, Any]:
         """As plain values for JSON; what is not set is left out."""

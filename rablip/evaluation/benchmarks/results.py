@@ -29,12 +29,16 @@ class EvaluationResults:
             machine, versions, counts, seconds.
         metrics: condition -> its metrics, the main one first.
         categories: question id -> its category.
+        questions: question id -> its words and accepted answers.
+        answers: condition -> question id -> what was answered; None where nothing was.
         details: what the report shows beside the metrics, as plain values: curves, bins, importance.
     """
 
     description: Mapping[str, Any]
     metrics: Mapping[str, Sequence[MetricResult]]
     categories: Mapping[str, str] = field(default_factory=dict)
+    questions: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict, repr=False)
+    answers: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict, repr=False)
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -58,7 +62,7 @@ class EvaluationResults:
         }
 
     def save(self, folder: str | Path) -> None:
-        """Write `results.json`, and the values of every question into `scores.json`.
+        """Write `results.json`, and every question with its values and answers into `scores.json`.
 
         Raises:
             OSError: when the disk is full or read-only; older results stay as they are.
@@ -67,6 +71,8 @@ class EvaluationResults:
         scores = {
             "format_version": _FORMAT_VERSION,
             "categories": dict(self.categories),
+            "questions": {name: [words, list(expected)] for name, (words, expected) in self.questions.items()},
+            "answers": {name: dict(said) for name, said in self.answers.items()},
             "metrics": {name: [_store(one) for one in of_condition] for name, of_condition in self.metrics.items()},
         }
         write_text_atomically(place / SCORES_NAME, json.dumps(scores, ensure_ascii=False, allow_nan=False))
@@ -97,7 +103,14 @@ class EvaluationResults:
             metrics = {
                 name: [MetricResult(**one) for one in of_condition] for name, of_condition in scores["metrics"].items()
             }
-            return cls(description=results, metrics=metrics, categories=scores["categories"])
+            questions = {name: (words, tuple(expected)) for name, (words, expected) in scores["questions"].items()}
+            return cls(
+                description=results,
+                metrics=metrics,
+                categories=scores["categories"],
+                questions=questions,
+                answers=scores["answers"],
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"The results in {place} cannot be read: {error}. Run the evaluation again.") from error
 

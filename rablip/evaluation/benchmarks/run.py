@@ -160,9 +160,10 @@ def run_benchmark(
             ask = QuestionAsker(
                 _change_items(answerer, condition, folder, files, seed=seed, **shared),
                 root=benchmark.root,
-                among_own=benchmark.setting == "distractor",
+                among_own=benchmark.setting != "full",
                 condition=condition,
                 depth=depth,
+                name_item=benchmark.name_item,
                 seed=seed,
             )
             store = PredictionStore(folder / "predictions" / condition.name, {**plan, "condition": condition.name})
