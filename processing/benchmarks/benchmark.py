@@ -9,10 +9,11 @@ from pathlib import Path
 from ..knowledge_rablip import KnowledgeItem, QuestionExample
 from ..readers_records import Problem
 
-__all__ = ["Benchmark", "NameItem"]
+__all__ = ["Benchmark", "NameItem", "WordQuestion"]
 
 Problems = list[Problem] | None
 NameItem = Callable[[QuestionExample, KnowledgeItem], str]
+WordQuestion = Callable[[QuestionExample], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class Benchmark:
         read_knowledge: gives the knowledge items, likewise; None where the benchmark brings no knowledge.
         name_item: what a question calls a knowledge item in its positives, where that is not the item's id: one text
             that stands for several equal ones, or a passage of what is named. None where it always is the id.
+        word_question: what a model is asked, where that is more than the question: choices, or an instruction. None
+            where it is the question.
 
     Example:
         >>> question = QuestionExample(id="q1", question="When?", answers=("1889",))
@@ -49,6 +52,7 @@ class Benchmark:
     read_questions: Callable[[Problems], Iterator[QuestionExample]] = field(repr=False)
     read_knowledge: Callable[[Problems], Iterator[KnowledgeItem]] | None = field(repr=False, default=None)
     name_item: NameItem | None = field(repr=False, default=None)
+    word_question: WordQuestion | None = field(repr=False, default=None)
 
     def questions(self, *, problems: Problems = None) -> Iterator[QuestionExample]:
         """The questions, one at a time.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...processing.benchmarks.benchmark import NameItem
+from ...processing.benchmarks.benchmark import NameItem, WordQuestion
 from ...processing.images_rablip import ImageError, load_image
 from ...processing.knowledge_rablip import KnowledgeItem, QuestionExample
 from .conditions import Condition, dilute_candidates
@@ -38,7 +38,7 @@ class QuestionAsker:
             that the index does not hold are left out and counted in `num_unknown`.
         condition: what is changed.
         depth: how many items of the retriever's ranking are kept.
-        name_item: as of `Benchmark`.
+        name_item, word_question: as of `Benchmark`.
         seed: of everything that is drawn.
 
     Raises:
@@ -54,6 +54,7 @@ class QuestionAsker:
         condition: Condition,
         depth: int = DEFAULT_DEPTH,
         name_item: NameItem | None = None,
+        word_question: WordQuestion | None = None,
         seed: int = 0,
     ) -> None:
         if answerer.index is None or answerer.knowledge_base is None:
@@ -67,6 +68,7 @@ class QuestionAsker:
         self.condition = condition
         self.depth = depth
         self.name_item = name_item
+        self.word_question = word_question
         self.seed = seed
         self._all_ids: list[str] | None = None
 
@@ -84,7 +86,7 @@ class QuestionAsker:
                 predictions[question.id] = Prediction(question_id=question.id, problem=str(error))
         if asked:
             among = [self._choose_candidates(one) for one in asked] if self.among_own else None
-            words = [one.question for one in asked]
+            words = [one.question if self.word_question is None else self.word_question(one) for one in asked]
             depth = self.depth if among is None else max(self.depth, *map(len, among))
             ranked = self.answerer.retrieve(words, images, k=depth, among=among)
             if self.condition.num_distractors is None:

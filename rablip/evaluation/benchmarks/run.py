@@ -164,6 +164,7 @@ def run_benchmark(
                 condition=condition,
                 depth=depth,
                 name_item=benchmark.name_item,
+                word_question=benchmark.word_question,
                 seed=seed,
             )
             store = PredictionStore(folder / "predictions" / condition.name, {**plan, "condition": condition.name})
