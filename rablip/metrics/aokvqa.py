@@ -130,9 +130,13 @@ def score_aokvqa_choices(
         50.0
     """
     details = compare_ids(predictions, references)
-    _require_known({q: reference.correct_choice for q, reference in references.items()}, "right choice")
+    _require_known(
+        {question_id: reference.correct_choice for question_id, reference in references.items()}, "right choice"
+    )
     outside = [
-        q for q, reference in references.items() if q in predictions and predictions[q] not in reference.choices
+        question_id
+        for question_id, reference in references.items()
+        if question_id in predictions and predictions[question_id] not in reference.choices
     ]
     if strict and outside:
         raise ValueError(
@@ -173,10 +177,16 @@ def score_aokvqa_direct_answers(
         66.67
     """
     unknown = compare_ids(predictions, references)["unknown_predictions"]
-    scored = {q: reference for q, reference in references.items() if not reference.difficult_direct_answer}
-    _require_known({q: reference.direct_answers for q, reference in scored.items()}, "direct answer")
+    scored = {
+        question_id: reference
+        for question_id, reference in references.items()
+        if not reference.difficult_direct_answer
+    }
+    _require_known(
+        {question_id: reference.direct_answers for question_id, reference in scored.items()}, "direct answer"
+    )
     details = {
-        "missing_predictions": sum(q not in predictions for q in scored),
+        "missing_predictions": sum(question_id not in predictions for question_id in scored),
         "unknown_predictions": unknown,
         "difficult_questions": len(references) - len(scored),
     }

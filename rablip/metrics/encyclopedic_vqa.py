@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +22,7 @@ ENCYCLOPEDIC_VQA_TYPES = ("templated", "automatic", "multi_answer", "2_hop")
 AnswerEquivalence = Callable[[Sequence[str], Sequence[str], Sequence[str]], Sequence[float]]
 """Takes candidates, references and questions, all of one length, and gives a probability of equivalence for each."""
 
+_EXACT = "exact"
 _MULTI_ANSWER = "multi_answer"
 _TWO_HOP = "2_hop"
 _BETWEEN_ANSWERS = "&&"
@@ -92,7 +92,7 @@ def score_encyclopedic_vqa(
     Raises:
         TypeError: when a prediction is no string, or ids differ in type only.
         ValueError: when nothing is left of a reference after normalisation, when there is no reference, when an
-            equivalence has no name, a name no equivalence, or when it does not give one finite score a pair.
+            equivalence has no name, a name no equivalence, or when it does not give one probability a pair.
 
     Example:
         >>> reference = EncyclopedicVQAReference(question="How tall?", answers=["10 ft"], question_type="automatic")
@@ -106,36 +106,42 @@ def score_encyclopedic_vqa(
         (1.0, 'same number')
     """
     require_choice(hops, ("all", "single"), name="hops")
-    if (equivalence is None) != (not equivalence_name):
+    if (equivalence is None) != (not equivalence_name) or equivalence_name == _EXACT:
         raise ValueError(
             f"equivalence and equivalence_name belong together, but {equivalence!r} is called {equivalence_name!r}: "
-            "name the model that judges; only Google's BEM is 'bem'."
+            f"name the model that judges (only Google's BEM is 'bem', and {_EXACT!r} stands for no model)."
         )
     unknown = compare_ids(predictions, references)["unknown_predictions"]
     require_texts(predictions)
     scored = {
-        q: reference for q, reference in references.items() if hops == "all" or reference.question_type != _TWO_HOP
+        question_id: reference
+        for question_id, reference in references.items()
+        if hops == "all" or reference.question_type != _TWO_HOP
     }
-    right = {q: _matches(q, predictions.get(q), reference) for q, reference in scored.items()}
-    details = {
-        "missing_predictions": sum(q not in predictions for q in scored),
+    right = {
+        question_id: _matches(question_id, predictions.get(question_id), reference)
+        for question_id, reference in scored.items()
+    }
+    details: dict[str, object] = {
+        "hops": hops,
+        "missing_predictions": sum(question_id not in predictions for question_id in scored),
         "unknown_predictions": unknown,
-        "right_by_exact_match": sum(right.values()),
+        "right_by_exact_match": (num_exact := sum(right.values())),
     }
     if equivalence is not None:
-        open_ids = [q for q in scored if q in predictions and not right[q]]
+        open_ids = [question_id for question_id in scored if question_id in predictions and not right[question_id]]
         right |= dict.fromkeys(_find_equivalent(open_ids, predictions, scored, equivalence, batch_size), True)
-        details["right_by_equivalence"] = sum(right.values()) - details["right_by_exact_match"]
+        details["right_by_equivalence"] = sum(right.values()) - num_exact
     groups: dict[str, list[bool]] = {}
-    for q, reference in scored.items():
+    for question_id, reference in scored.items():
         hop = "multi" if reference.question_type == _TWO_HOP else "single"
         for group in (f"hop/{hop}", f"type/{reference.question_type}"):
-            groups.setdefault(group, []).append(right[q])
+            groups.setdefault(group, []).append(right[question_id])
     return MetricResult(
         metric="encyclopedic_vqa_accuracy",
-        variant=equivalence_name or "exact",
+        variant=equivalence_name or _EXACT,
         value=sum(right.values()) / len(right) if right else None,
-        values={q: float(outcome) for q, outcome in right.items()},
+        values={question_id: float(outcome) for question_id, outcome in right.items()},
         groups={group: sum(groups[group]) / len(groups[group]) for group in sorted(groups)},
         details=details,
     )
@@ -164,17 +170,21 @@ def _find_equivalent(
     """The questions of which the equivalence finds an alternative equivalent to the prediction."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, but is {batch_size}.")
-    pairs = [(q, answer) for q in question_ids for answer in references[q].answers]
+    pairs = [(question_id, answer) for question_id in question_ids for answer in references[question_id].answers]
     found: set[str] = set()
     for start in range(0, len(pairs), batch_size):
         batch = pairs[start : start + batch_size]
         # Only the parts of a multi_answer are joined: "&&" in any other answer stays what it is.
         texts = [
-            answer.replace(_BETWEEN_ANSWERS, ",") if references[q].question_type == _MULTI_ANSWER else answer
-            for q, answer in batch
+            answer.replace(_BETWEEN_ANSWERS, ",") if references[question_id].question_type == _MULTI_ANSWER else answer
+            for question_id, answer in batch
         ]
-        scores = equivalence([predictions[q] for q, _ in batch], texts, [references[q].question for q, _ in batch])
-        if len(scores) != len(batch) or not all(math.isfinite(score) for score in scores):
-            raise ValueError(f"The equivalence must give {len(batch)} finite scores, but gave {scores!r}.")
-        found |= {q for (q, _), score in zip(batch, scores, strict=True) if score >= _EQUIVALENT}
+        scores = equivalence(
+            [predictions[question_id] for question_id, _ in batch],
+            texts,
+            [references[question_id].question for question_id, _ in batch],
+        )
+        if len(scores) != len(batch) or not all(0 <= score <= 1 for score in scores):
+            raise ValueError(f"The equivalence must give {len(batch)} probabilities (0..1), but gave {scores!r}.")
+        found |= {question_id for (question_id, _), score in zip(batch, scores, strict=True) if score >= _EQUIVALENT}
     return found
