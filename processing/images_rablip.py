@@ -37,6 +37,7 @@ IMAGE_FORMATS = (
 )
 _SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _ORIENTATION_TAG = 0x0112
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 class ImageError(ValueError):
@@ -55,6 +56,7 @@ def load_image(
     max_pixels: int = 50_000_000,
     max_bytes: int = MAX_BYTES,
     float_range: tuple[float, float] | None = None,
+    allow_truncated: bool = False,
 ) -> Image.Image:
     """Opens and fully decodes a picture, and brings it into 8-bit RGB.
 
@@ -69,6 +71,9 @@ def load_image(
         max_pixels: most pixels (width times height) a picture may have.
         max_bytes: most bytes an encoded picture may have.
         float_range: (lowest, highest) value of mode `F` pictures, which are refused without it.
+        allow_truncated: whether a picture file that is cut off is used as far as it goes, with a warning each time:
+            the pixels that Pillow's global `LOAD_TRUNCATED_IMAGES` gives, which official code of some benchmarks
+            sets. A PIL image is always read whole.
 
     Returns:
         A PIL image of mode RGB. An RGB image that needs no change is returned as it is.
@@ -98,7 +103,7 @@ def load_image(
         cause = "the file is empty" if not data else f"{type(error).__name__}: not a readable picture"
         raise ImageError(f"Picture {image.name} cannot be opened: {cause}. Known kinds: {IMAGE_FORMATS}.") from error
     with opened:
-        return _decode(opened, image.name, max_pixels, float_range)
+        return _decode(opened, image.name, max_pixels, float_range, cut=data if allow_truncated else None)
 
 
 def read_image_data(image: ImageRef, root: str | os.PathLike[str] | None = None, max_bytes: int = MAX_BYTES) -> bytes:
@@ -160,7 +165,14 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int, float_range: tuple[float, float] | None) -> Image.Image:
+def _decode(
+    image: Image.Image,
+    name: str,
+    max_pixels: int,
+    float_range: tuple[float, float] | None,
+    *,
+    cut: bytes | None = None,
+) -> Image.Image:
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError(f"Picture {name} has no pixels ({width}x{height}).")
@@ -174,7 +186,13 @@ def _decode(image: Image.Image, name: str, max_pixels: int, float_range: tuple[f
             if image.format != "MPO":  # the further frames of an MPO are previews of the first
                 logger.warning("Picture %s is animated; its first frame is used.", name)
             image.seek(0)
-        image.load()
+        try:
+            image.load()
+        except OSError:
+            if cut is None:
+                raise
+            image = _load_cut(cut)
+            logger.warning("Picture %s is cut off; it is used as far as it goes.", name)
         if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
             image = ImageOps.exif_transpose(image)
         return _to_rgb(image, name, float_range)
@@ -184,6 +202,21 @@ def _decode(image: Image.Image, name: str, max_pixels: int, float_range: tuple[f
         raise ImageError(
             f"Picture {name} is damaged or of an unknown kind: {type(error).__name__}: {error}"
         ) from error
+
+
+def _load_cut(data: bytes) -> Image.Image:
+    """What is there of a picture file that ends early; the rest is what the decoder fills in."""
+    if data.startswith(_JPEG_START):
+        data += _JPEG_END  # the decoder holds its last rows back until the file ends
+    image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
+    try:
+        image.load()
+    except OSError:
+        if image.format == "TIFF" and not image.tile:
+            raise  # compressed TIFF is decoded as a whole or not at all
+        image.tile = []  # nothing more is to be decoded: pixels that are not there stay 0
+        image.load()
+    return image
 
 
 def _to_rgb(image: Image.Image, name: str, float_range: tuple[float, float] | None) -> Image.Image:

@@ -249,6 +249,8 @@ class _JsonStream:
                     raise failure from error
             except RecursionError as error:
                 raise self.error("malformed JSON: nested too deeply") from error
+            except ValueError as error:  # a whole number of thousands of digits
+                raise self.error(f"malformed JSON: {error}") from error
 
     def _read_more(self) -> bool:
         try:

@@ -11,22 +11,35 @@ import binascii
 import logging
 import os
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
-from .readers_records import Problem, ReaderError, iterate_json_members, optional_text, report_problem
+from .knowledge_rablip import KnowledgeItem, QuestionExample
+from .readers_records import Problem, ReaderError, iterate_json_members, report_problem
+from .readers_webqa_records import (
+    image_record_to_item,
+    record_to_images,
+    record_to_question,
+    record_to_texts,
+    strip_outer_quotes,
+)
 
-__all__ = ["WebQAPictures", "read_webqa_knowledge", "read_webqa_questions", "strip_outer_quotes"]
+__all__ = [
+    "FIRST_IMAGE_ID",
+    "WebQAPictures",
+    "read_webqa_knowledge",
+    "read_webqa_questions",
+    "strip_outer_quotes",
+]
 
 logger = logging.getLogger(__name__)
 
-_IMAGE_LISTS = ("img_posFacts", "img_negFacts", "img_Facts")
-_TEXT_LISTS = ("txt_posFacts", "txt_negFacts", "txt_Facts")
-_FIRST_IMAGE_ID = 30_000_000
+FIRST_IMAGE_ID = 30_000_000  # of the row 0 of imgs.tsv
 _ID_BLOCK = 10_000_000
 _MAX_LINE = 1 << 28  # bytes of one line of imgs.tsv: beyond it the offsets point at something else
+_MAX_DIGITS = 18  # of a byte offset
 
 
 class WebQAPictures:
@@ -52,17 +65,20 @@ class WebQAPictures:
     def __init__(self, tsv_path: str | Path, lineidx_path: str | Path) -> None:
         self.tsv_path = _existing_file(tsv_path)
         self.lineidx_path = _existing_file(lineidx_path)
-        size = self.tsv_path.stat().st_size
+        self._size = size = self.tsv_path.stat().st_size
         self._offsets = array("q")
         with open(self.lineidx_path, "rb") as handle:
             for number, line in enumerate(handle, start=1):
                 text = line.strip()
-                if not text.isdigit() or int(text) >= size:
+                if not text.isdigit() or len(text) > _MAX_DIGITS or int(text) >= size:
                     raise ReaderError(
                         f"{self.lineidx_path}: line {number}: expected a byte offset below {size} (the size of "
                         f"{self.tsv_path.name}), found {line[:40]!r}. Do the two files belong together?"
                     )
                 self._offsets.append(int(text))
+        if size and not self._offsets:
+            raise ReaderError(f"{self.lineidx_path}: it is empty and {self.tsv_path.name} is not: rebuild it")
+        self._starts = array("q", sorted(self._offsets))
         self._handle: BinaryIO | None = None
         self._pid = -1
 
@@ -85,11 +101,16 @@ class WebQAPictures:
             KeyError: when the files hold no such id.
             ReaderError: when the line is there but is not that picture.
         """
-        row = image_id - _FIRST_IMAGE_ID
+        row = image_id - FIRST_IMAGE_ID
         if not 0 <= row < min(len(self._offsets), _ID_BLOCK):
             raise KeyError(f"image {image_id} is not in {self.tsv_path}")
-        name, _, encoded = self._line(row).rstrip(b"\r\n").partition(b"\t")
+        line = self._line(row)
+        name, _, encoded = line.rstrip(b"\r\n").partition(b"\t")
         where = f"{self.tsv_path}: line {row + 1}"
+        if len(line) >= _MAX_LINE:
+            raise ReaderError(
+                f"{where}: longer than {_MAX_LINE} bytes, which no picture is: rebuild {self.lineidx_path}"
+            )
         if name != str(image_id).encode():
             raise ReaderError(f"{where}: expected image {image_id}, found {name[:40]!r}: rebuild {self.lineidx_path}")
         try:
@@ -98,6 +119,13 @@ class WebQAPictures:
             raise ReaderError(f"{where}: image {image_id} is not base64: {error}") from error
         if not data:
             raise ReaderError(f"{where}: image {image_id} is empty")
+        end = self._offsets[row] + len(line)
+        following = bisect_left(self._starts, end)
+        if end != self._size and self._starts[following : following + 1] != array("q", [end]):
+            raise ReaderError(
+                f"{where}: image {image_id} ends at byte {end}, where no line begins by {self.lineidx_path}: one of "
+                "the files is damaged or cut off"
+            )
         return data
 
     def _line(self, row: int) -> bytes:
@@ -155,13 +183,12 @@ def read_webqa_knowledge(
         try:
             for file in files:
                 for guid, record in _records(file):
-                    for fact in _facts(record, _IMAGE_LISTS, file, guid):
-                        image_id = _image_id(fact, file, guid)
+                    for image_id, fact in record_to_images(guid, record, file):
                         if pictures is not None and image_id not in seen_images:
                             seen_images.add(image_id)
                             yield from _image_item(fact, image_id, pictures, problems)
-                    for fact in _facts(record, _TEXT_LISTS, file, guid):
-                        for item in _text_item(fact, seen_texts, file, guid):
+                    for item in record_to_texts(guid, record, file):
+                        if _is_new(item, seen_texts, guid, file):
                             content = hash((item.text, item.title, item.source))
                             if not merge_equal_texts or content not in contents:
                                 contents.add(content)
@@ -201,28 +228,9 @@ def read_webqa_questions(json_path: str | Path, split: str | None = None) -> Ite
     def examples() -> Iterator[QuestionExample]:
         for guid, record in _records(file):
             if split is None or record.get("split") == split:
-                try:
-                    example = _question(guid, record, file)
-                except ReaderError:
-                    raise
-                except (ValueError, TypeError) as error:
-                    raise _bad(file, guid, str(error)) from error
-                yield example
+                yield record_to_question(guid, record, file)
 
     return examples()
-
-
-def strip_outer_quotes(text: str) -> str:
-    """Remove the double quotes that many WebQA questions and answers are wrapped in, when both are there.
-
-    Example:
-        >>> strip_outer_quotes('"What is the "Harbor"?"'), strip_outer_quotes('The "Harbor"')
-        ('What is the "Harbor"?', 'The "Harbor"')
-    """
-    text = text.strip()
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        return text[1:-1].strip()
-    return text
 
 
 def _existing_file(path: str | Path) -> Path:
@@ -234,106 +242,29 @@ def _existing_file(path: str | Path) -> Path:
     return file
 
 
-def _bad(file: Path, guid: str, cause: str) -> ReaderError:
-    return ReaderError(f"{file}: Guid {guid}: {cause}")
-
-
 def _records(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for guid, record in iterate_json_members(file):
         if not isinstance(record, dict):
-            raise _bad(file, guid, f"expected an object, found {str(record)[:40]!r}")
+            raise ReaderError(f"{file}: Guid {guid}: expected an object, found {str(record)[:40]!r}")
         if record.get("Guid", guid) != guid:
-            raise _bad(file, guid, f"its field Guid says {record['Guid']!r}")
+            raise ReaderError(f"{file}: Guid {guid}: its field Guid says {record['Guid']!r}")
         yield guid, record
-
-
-def _facts(record: Mapping[str, Any], names: tuple[str, ...], file: Path, guid: str) -> Iterator[dict[str, Any]]:
-    for name in names:
-        facts = record.get(name) or []
-        if not isinstance(facts, list) or not all(isinstance(fact, dict) for fact in facts):
-            raise _bad(file, guid, f"{name} must be a list of objects")
-        yield from facts
-
-
-def _image_id(fact: Mapping[str, Any], file: Path, guid: str) -> int:
-    value = fact.get("image_id")
-    if isinstance(value, str) and value.isdigit():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _bad(file, guid, f"image_id must be a whole number, found {value!r}")
-    return value
-
-
-def _snippet_id(fact: Mapping[str, Any], file: Path, guid: str) -> str:
-    value = fact.get("snippet_id")
-    if not isinstance(value, str) or not value.strip():
-        raise _bad(file, guid, f"snippet_id must be a text, found {value!r}")
-    return value
 
 
 def _image_item(
     fact: Mapping[str, Any], image_id: int, pictures: WebQAPictures, problems: list[Problem] | None
 ) -> Iterator[KnowledgeItem]:
     try:
-        data = pictures.read(image_id)
-        item = KnowledgeItem(
-            id=str(image_id),
-            image=ImageRef(data=data),
-            title=optional_text(fact, "title"),
-            caption=optional_text(fact, "caption"),
-            source=optional_text(fact, "url"),
-        )
+        yield image_record_to_item(fact, image_id, pictures.read(image_id))
     except (KeyError, ValueError) as error:
         report_problem(Problem(str(image_id), str(pictures.tsv_path), str(error.args[0])), problems)
-    else:
-        yield item
 
 
-def _text_item(fact: Mapping[str, Any], seen: dict[str, int], file: Path, guid: str) -> Iterator[KnowledgeItem]:
-    snippet_id = _snippet_id(fact, file, guid)
-    try:
-        text = optional_text(fact, "fact")
-        if text is None:
-            raise ValueError("it has no fact")
-        item = KnowledgeItem(
-            id=snippet_id, text=text, title=optional_text(fact, "title"), source=optional_text(fact, "url")
-        )
-    except ValueError as error:
-        raise _bad(file, guid, f"snippet {snippet_id}: {error}") from error
-    content = hash((text, item.title))
-    if snippet_id in seen:
-        if seen[snippet_id] != content:
-            raise _bad(file, guid, f"the snippet id {snippet_id} stands for two different texts")
-        return
-    seen[snippet_id] = content
-    yield item
-
-
-def _question(guid: str, record: Mapping[str, Any], file: Path) -> QuestionExample:
-    ids: dict[str, list[str]] = {}
-    for name in _IMAGE_LISTS:
-        ids[name] = [str(_image_id(fact, file, guid)) for fact in _facts(record, (name,), file, guid)]
-    for name in _TEXT_LISTS:
-        ids[name] = [_snippet_id(fact, file, guid) for fact in _facts(record, (name,), file, guid)]
-    if ids["img_posFacts"] and ids["txt_posFacts"]:
-        raise _bad(file, guid, "it has positive facts of both modalities, which WebQA never has")
-    answers = record.get("A") or []
-    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
-        raise _bad(file, guid, f"A must be a list of texts, found {str(answers)[:80]!r}")
-    metadata: dict[str, Any] = {name: record[key] for name, key in _METADATA.items() if record.get(key) is not None}
-    if "img_Facts" in record or "txt_Facts" in record:
-        metadata |= {"hidden_labels": True, "candidate_ids": tuple(ids["img_Facts"] + ids["txt_Facts"])}
-    negative = ids["img_negFacts"] + ids["txt_negFacts"]
-    positive = tuple(dict.fromkeys(ids["img_posFacts"] + ids["txt_posFacts"]))
-    return QuestionExample(
-        id=guid,
-        question=strip_outer_quotes(optional_text(record, "Q") or ""),
-        answers=tuple(text for text in map(strip_outer_quotes, answers) if text),
-        positive_ids=positive,
-        negative_ids=tuple(name for name in dict.fromkeys(negative) if name not in positive),
-        category=optional_text(record, "Qcate") or "",
-        metadata=metadata,
-    )
-
-
-_METADATA = {"split": "split", "topic": "topic", "keywords": "Keywords_A"}
+def _is_new(item: KnowledgeItem, seen: dict[str, int], guid: str, file: Path) -> bool:
+    content = hash((item.text, item.title))
+    if item.id not in seen:
+        seen[item.id] = content
+        return True
+    if seen[item.id] != content:
+        raise ReaderError(f"{file}: Guid {guid}: the snippet id {item.id} stands for two different texts")
+    return False

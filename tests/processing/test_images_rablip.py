@@ -198,6 +198,38 @@ def test_a_cut_file_is_found_by_decoding_it_whole(kind: str, tmp_path: Path) -> 
         load_image(ImageRef(path="cut"), root=tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF"])
+def test_a_cut_file_is_used_where_that_is_allowed_and_each_time_said_aloud(
+    kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    data = encode(noise, kind)
+    image = ImageRef(data=data[: len(data) * 6 // 10])
+    with caplog.at_level(logging.WARNING, logger="rablip"):
+        shown = [np.asarray(load_image(image, allow_truncated=True)) for _ in range(2)]
+    assert caplog.text.count("cut off") == 2
+    with pytest.raises(ImageError, match="damaged"):
+        load_image(image)
+    caplog.clear()
+    load_image(ImageRef(data=data), allow_truncated=True)
+    assert "cut off" not in caplog.text
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    expected = np.asarray(load_image(image))  # what Pillow gives under its global setting
+    assert np.array_equal(shown[0], expected) and np.array_equal(shown[1], expected)
+
+
+def test_a_cut_file_is_still_bounded_and_damage_is_still_damage() -> None:
+    data = encode(gradient("RGB"), "JPEG")
+    with pytest.raises(ImageError, match="max_pixels=4"):
+        load_image(ImageRef(data=data[:-20]), max_pixels=4, allow_truncated=True)
+    with pytest.raises(ImageError, match="cannot be opened"):
+        load_image(ImageRef(data=data[:3]), allow_truncated=True)
+    compressed = bytearray(encode(gradient("RGB"), "TIFF", compression="tiff_lzw"))
+    compressed[8:20] = b"\xff" * 12
+    with pytest.raises(ImageError, match="damaged"):
+        load_image(ImageRef(data=bytes(compressed)), allow_truncated=True)
+
+
 @pytest.mark.parametrize(
     ("data", "cause"),
     [(b"", "empty"), (b"not a picture", "UnidentifiedImageError"), (b"%!PS-Adobe-3.0 EPSF-3.0\n", "Unid")],

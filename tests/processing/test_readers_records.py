@@ -67,6 +67,7 @@ def test_members_of_a_large_file_never_fill_memory(tmp_path: Path) -> None:
         ('{"a": 1, "a": 2}', 1, "twice"),
         ("[1, 2]", 1, "expected '{'"),
         ("", 1, "truncated"),
+        ('{"a":\n' + "9" * 5000 + "}", 2, "integer"),
     ],
 )
 def test_a_malformed_object_is_an_error_with_file_and_line(tmp_path: Path, text: str, line: int, cause: str) -> None:

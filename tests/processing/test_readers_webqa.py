@@ -175,6 +175,27 @@ def test_damage_in_the_picture_files_is_named(tmp_path: Path) -> None:
         WebQAPictures(tsv, lineidx)
 
 
+def test_a_line_that_ends_where_no_line_begins_is_damaged(tmp_path: Path) -> None:
+    _, tsv, lineidx = write_files(tmp_path, {}, [b"first picture", b"123456789", b"third"])
+    whole, starts = tsv.read_bytes(), lineidx.read_text()
+    # Four characters of base64 more or less are base64 again: only the places of the lines tell.
+    tsv.write_bytes(whole.replace(b"MTIzNDU2Nzg5", b"MTIzNDU2\nzg5"))
+    with pytest.raises(ReaderError, match=r"image 30000001 ends at byte \d+, where no line begins"):
+        WebQAPictures(tsv, lineidx).read(30_000_001)
+    tsv.write_bytes(whole)
+    lineidx.write_text("\n".join(starts.splitlines()[:2]) + "\n")
+    pictures = WebQAPictures(tsv, lineidx)
+    assert pictures.read(30_000_000) == b"first picture"
+    with pytest.raises(ReaderError, match="30000001 ends at byte"):
+        pictures.read(30_000_001)
+    lineidx.write_text("")
+    with pytest.raises(ReaderError, match=r"imgs\.lineidx: it is empty and imgs\.tsv is not"):
+        WebQAPictures(tsv, lineidx)
+    lineidx.write_text("9" * 5000)
+    with pytest.raises(ReaderError, match="line 1: expected a byte offset"):
+        WebQAPictures(tsv, lineidx)
+
+
 @pytest.mark.parametrize("image_id", [-1, 0, 29_999_999, 30_000_003, 40_000_000])
 def test_ids_outside_the_files_are_unknown(tmp_path: Path, image_id: int) -> None:
     _, tsv, lineidx = write_files(tmp_path, {})

@@ -1,0 +1,162 @@
+"""The records of a WebQA file, each checked against its whole format: what is missing or misspelled is never skipped.
+
+A field that is absent and has a near namesake, a list that is absent, an unknown split or category: each makes the
+record malformed, because leaving it out in silence would change what is counted.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..knowledge_rablip import KnowledgeItem, QuestionExample
+from ..readers_records import Problem, ReaderError, iterate_json_members, report_problem
+from ..readers_webqa import FIRST_IMAGE_ID
+from ..readers_webqa_records import (
+    IMAGE_LISTS,
+    TEXT_LISTS,
+    image_record_to_item,
+    record_to_images,
+    record_to_question,
+    record_to_texts,
+)
+
+__all__ = ["CATEGORIES", "SPLITS", "WebQARecord", "iterate_webqa_records"]
+
+SPLITS = ("train", "val", "test")
+# Qcate: `text` where the evidence is text, any other where it is pictures.
+CATEGORIES = ("text", "YesNo", "Others", "choose", "number", "color", "shape")
+
+_FIELDS = ("Guid", "split", "Qcate", "topic", "Q", "A", "Keywords_A", *IMAGE_LISTS, *TEXT_LISTS)
+_IMAGE_FIELDS = ("image_id", "old_image_id", "title", "caption", "url", "imgUrl")
+_TEXT_FIELDS = ("snippet_id", "title", "fact", "url")
+_LABELLED = ("img_posFacts", "img_negFacts", "txt_posFacts", "txt_negFacts")
+_POOLS = ("img_Facts", "txt_Facts")
+_LAST_IMAGE_ID = FIRST_IMAGE_ID + 9_999_999
+_UNKNOWN_KEYWORDS = "TBD"
+_NEAR = 0.75  # of difflib
+
+
+@dataclass(frozen=True)
+class WebQARecord:
+    """One record: its question, its text snippets, and its image facts with their ids."""
+
+    question: QuestionExample
+    texts: tuple[KnowledgeItem, ...]
+    images: tuple[tuple[int, Mapping[str, Any]], ...]
+
+    @property
+    def split(self) -> str:
+        """The part of the data set that the record belongs to."""
+        return str(self.question.metadata["split"])
+
+
+def iterate_webqa_records(file: Path, *, problems: list[Problem] | None = None) -> Iterator[WebQARecord]:
+    """Yield the records of a WebQA file, one in memory at a time.
+
+    Args:
+        file: the WebQA JSON file, in train/val or test form.
+        problems: where malformed records are reported, by Guid; None raises at the first.
+
+    Raises:
+        ReaderError: the file is no JSON object or is cut off (names file and line), or a record is malformed and
+            `problems` is None.
+
+    Example:
+        >>> import json, tempfile
+        >>> record = {"split": "test", "Q": "When?", "img_Facts": [], "txt_Facts": []}
+        >>> file = Path(tempfile.mkdtemp(), "WebQA_test.json")
+        >>> _ = file.write_text(json.dumps({"q1": record}))
+        >>> [record.question.question for record in iterate_webqa_records(file)]
+        ['When?']
+    """
+    for guid, fields in iterate_json_members(file):
+        try:
+            record = _read(guid, fields, file)
+        except (ReaderError, ValueError, TypeError) as error:
+            cause = str(error).removeprefix(f"{file}: Guid {guid}: ")
+            report_problem(Problem(f"Guid {guid}", str(file), cause), problems)
+            continue
+        yield record
+
+
+def _read(guid: str, fields: Any, file: Path) -> WebQARecord:
+    _check_fields(guid, fields)
+    question = record_to_question(guid, fields, file)
+    texts: dict[str, KnowledgeItem] = {}
+    for text in record_to_texts(guid, fields, file):
+        if not text.id.startswith(f"{guid}_"):
+            raise ValueError(f"the snippet id {text.id!r} is not {guid}_<number>, so it belongs to another question")
+        if texts.setdefault(text.id, text) != text:
+            raise ValueError(f"the snippet id {text.id} stands for two different texts")
+    images: dict[int, Mapping[str, Any]] = {}
+    for image_id, fact in record_to_images(guid, fields, file):
+        images.setdefault(image_id, fact)
+        if not FIRST_IMAGE_ID <= image_id <= _LAST_IMAGE_ID:
+            raise ValueError(f"the image id {image_id} is not one of {FIRST_IMAGE_ID}..{_LAST_IMAGE_ID}")
+        image_record_to_item(fact, image_id, b"only the words are looked at")
+    record = WebQARecord(question, tuple(texts.values()), tuple(images.items()))
+    _check_characters(record)
+    return record
+
+
+def _check_fields(guid: str, fields: Any) -> None:
+    if not isinstance(fields, dict):
+        raise ValueError(f"expected an object, found {str(fields)[:40]!r}")
+    if fields.get("Guid", guid) != guid:
+        raise ValueError(f"its field Guid says {fields['Guid']!r}")
+    _check_names(fields, _FIELDS)
+    labelled = any(name in fields for name in _LABELLED)
+    if labelled and any(name in fields for name in _POOLS):
+        raise ValueError(f"it has lists of both forms, {', '.join(_LABELLED)} and {', '.join(_POOLS)}")
+    for name in _LABELLED if labelled else _POOLS:
+        facts = fields.get(name)
+        if not isinstance(facts, list) or not all(isinstance(fact, dict) for fact in facts):
+            raise ValueError(f"{name} must be a list of objects, found {str(facts)[:40]!r}")
+        for fact in facts:
+            _check_names(fact, _IMAGE_FIELDS if name in IMAGE_LISTS else _TEXT_FIELDS)
+            if name in IMAGE_LISTS and "caption" not in fact:
+                raise ValueError(f"the image {fact.get('image_id')} has no field 'caption'")
+    if fields.get("split") not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, found {fields.get('split')!r}")
+    category = fields.get("Qcate")
+    if category not in CATEGORIES and (labelled or category is not None):
+        raise ValueError(f"Qcate must be one of {', '.join(CATEGORIES)}, found {category!r}")
+    answers = fields.get("A")
+    if labelled and not (
+        isinstance(answers, list) and any(isinstance(text, str) and text.strip() for text in answers)
+    ):
+        raise ValueError(f"A must be a list with an answer, found {str(answers)[:40]!r}")
+    for name in ("Keywords_A", "topic"):
+        if not isinstance(fields.get(name), (str, type(None))):
+            raise ValueError(f"{name} must be a text, found {str(fields[name])[:40]!r}")
+    if fields.get("Keywords_A") == _UNKNOWN_KEYWORDS:
+        del fields["Keywords_A"]
+
+
+def _check_names(fields: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    absent = [name for name in known if name not in fields]
+    for name in fields:
+        near = [] if name in known else [other for other in absent if _differ_by_one(name, other)]
+        near += [] if name in known else difflib.get_close_matches(name, absent, n=1, cutoff=_NEAR)
+        if near:
+            raise ValueError(f"unknown field {name!r} and no field {near[0]!r}: is it misspelled?")
+
+
+def _differ_by_one(name: str, other: str) -> bool:
+    return len(name) == len(other) and sum(a != b for a, b in zip(name, other, strict=True)) == 1
+
+
+def _check_characters(record: WebQARecord) -> None:
+    words = [record.question.question, *record.question.answers, record.question.metadata.get("keywords")]
+    for item in record.texts:
+        words += [item.text, item.title, item.source]
+    for _, fact in record.images:
+        words += [fact.get("title"), fact.get("caption"), fact.get("url")]
+    try:
+        "".join(word for word in words if word).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"it holds half a character (a lone surrogate): {error.object[error.start]!r}") from error

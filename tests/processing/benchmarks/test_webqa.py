@@ -1,0 +1,378 @@
+"""WebQA as a benchmark: splits, both settings, equal facts once and mapped back, pictures of every kind."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from rablip.processing import ImageError, ImageRef, KnowledgeItem, load_image
+from rablip.processing.benchmarks import Benchmark
+from rablip.processing.benchmarks.truncated_pictures import TRUNCATED_KEY, mend_pictures
+from rablip.processing.benchmarks.webqa import DUMMY_SOURCE, open_webqa, source_ids
+from rablip.processing.readers_records import Problem, ReaderError
+from tests.processing.benchmarks.webqa_folder import (
+    FIRST,
+    NUM_PICTURES,
+    make_files,
+    make_guid,
+    make_records,
+    make_text_fact,
+    write_files,
+)
+
+GUID, OTHER, THIRD = make_guid(1), make_guid(2), make_guid(3)
+OPENED, RED = "The light opened in 1889 &amp; burned down.", "It is red."
+
+
+def make_record(guid: str, split: str = "val", **changes: Any) -> dict[str, Any]:
+    record = {
+        "Guid": guid,
+        "split": split,
+        "Qcate": "text",
+        "Q": '"When &quot;did&quot; it open?"',
+        "A": ['"In 1889."'],
+    }
+    return record | {"img_posFacts": [], "img_negFacts": [], "txt_posFacts": [], "txt_negFacts": []} | changes
+
+
+def image_fact(number: int, **extra: Any) -> dict[str, Any]:
+    return {"image_id": FIRST + number, "title": f"Light {number}", "caption": f"Light {number} in 2011"} | extra
+
+
+def write_json(folder: Path, *records: dict[str, Any], test: tuple[dict[str, Any], ...] = ()) -> Path:
+    (folder / "WebQA_train_val.json").write_text(json.dumps({record["Guid"]: record for record in records}))
+    (folder / "WebQA_test.json").write_text(json.dumps({record["Guid"]: record for record in test}))
+    return folder
+
+
+def write_pictures(folder: Path, *pictures: bytes) -> None:
+    lines = [b"%d\t%s\n" % (FIRST + row, base64.b64encode(data)) for row, data in enumerate(pictures)]
+    (folder / "imgs.tsv").write_bytes(b"".join(lines))
+    offsets = [sum(map(len, lines[:row])) for row in range(len(lines))]
+    (folder / "imgs.lineidx").write_text("".join(f"{offset}\n" for offset in offsets))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path, make_files(4))
+
+
+@pytest.mark.parametrize("setting", ["distractor", "full"])
+@pytest.mark.parametrize(("split", "numbers"), [("train", [0, 2, 4]), ("val", [1, 3, 5]), ("test", [6, 7, 8])])
+def test_splits(folder: Path, split: str, numbers: list[int], setting: str) -> None:
+    benchmark = open_webqa(folder, split=split, setting=setting)
+    assert (benchmark.name, benchmark.split, benchmark.setting, benchmark.root) == ("webqa", split, setting, folder)
+    for _ in range(2):  # a stream can be read again
+        assert [question.id for question in benchmark.questions()] == [make_guid(number) for number in numbers]
+    assert all(path.is_file() for path in benchmark.files.values())
+
+
+def test_a_labelled_question(tmp_path: Path) -> None:
+    facts = {"txt_posFacts": [make_text_fact(GUID, 7, OPENED)], "txt_negFacts": [make_text_fact(GUID, 2, RED)]}
+    record = make_record(GUID, **facts, img_negFacts=[image_fact(5), image_fact(1)], Keywords_A="1889", topic="light")
+    (question,) = open_webqa(write_json(tmp_path, record), split="val", setting="distractor").questions()
+    assert (question.question, question.answers) == ("When &quot;did&quot; it open?", ("In 1889.",))
+    assert (question.category, question.positive_ids) == ("text", (f"{GUID}_7",))
+    assert question.negative_ids == ("30000005", "30000001", f"{GUID}_2")
+    pool = question.metadata["candidate_ids"]
+    assert set(pool[:2]) == {"30000005", "30000001"} and set(pool[2:]) == {f"{GUID}_7", f"{GUID}_2"}
+    others = {key: value for key, value in question.metadata.items() if key != "candidate_ids"}
+    assert others == {"split": "val", "topic": "light", "keywords": "1889"}
+
+
+def test_the_pool_does_not_tell_the_label_by_its_order(tmp_path: Path) -> None:
+    records = []
+    for number in range(200):
+        guid = make_guid(number)
+        texts = [make_text_fact(guid, index, f"{RED} {index}") for index in range(4)]
+        records.append(make_record(guid, txt_posFacts=texts[:1], txt_negFacts=texts[1:]))
+    questions = list(open_webqa(write_json(tmp_path, *records), split="val", setting="distractor").questions())
+    places = [question.metadata["candidate_ids"].index(question.positive_ids[0]) for question in questions]
+    # Of 200 questions about 50 have their positive at each of the four places; 5 standard deviations are 31.
+    assert all(19 <= places.count(place) <= 81 for place in range(4))
+
+
+def test_the_test_form(tmp_path: Path) -> None:
+    record = {"Guid": GUID, "split": "test", "Q": "Who?", "img_Facts": [image_fact(3)]}
+    record["txt_Facts"] = [make_text_fact(GUID, 4, RED), make_text_fact(GUID, 1, OPENED)]
+    (question,) = open_webqa(write_json(tmp_path, test=(record,)), split="test", setting="distractor").questions()
+    assert (question.answers, question.positive_ids, question.negative_ids, question.category) == ((), (), (), "")
+    assert question.metadata["candidate_ids"] == ("30000003", f"{GUID}_4", f"{GUID}_1")  # as the file has them
+    assert question.metadata["hidden_labels"] is True
+
+
+def test_keywords_that_are_not_known_are_not_there(tmp_path: Path) -> None:
+    facts = {"txt_posFacts": [make_text_fact(GUID, 0, RED)]}
+    write_json(tmp_path, make_record(GUID, Keywords_A="TBD", **facts))
+    (question,) = open_webqa(tmp_path, split="val", setting="full").questions()
+    assert "keywords" not in question.metadata
+
+
+def test_the_number_of_candidates_can_be_limited(tmp_path: Path) -> None:
+    texts = [make_text_fact(GUID, number, f"{RED} {number}") for number in range(25)]
+    images = [image_fact(number) for number in range(20)]
+    record = make_record(GUID, txt_posFacts=texts[23:], txt_negFacts=texts[:23], img_negFacts=images)
+    write_json(tmp_path, record)
+    (question,) = open_webqa(tmp_path, split="val", setting="distractor", max_candidates=16).questions()
+    expected = {str(FIRST + number) for number in range(16)} | {f"{GUID}_{number}" for number in (*range(14), 23, 24)}
+    assert set(question.metadata["candidate_ids"]) == expected and len(question.metadata["candidate_ids"]) == 32
+    (question,) = open_webqa(tmp_path, split="val", setting="distractor").questions()
+    assert len(question.metadata["candidate_ids"]) == 45
+
+
+def test_in_the_full_setting_equal_facts_are_one_item_whatever_title_and_address(tmp_path: Path) -> None:
+    same = make_text_fact(OTHER, 0, OPENED) | {"title": "Another page", "url": "https://elsewhere.invalid"}
+    train_val = [
+        make_record(GUID, "train", txt_posFacts=[make_text_fact(GUID, 3, OPENED)], img_negFacts=[image_fact(0)]),
+        make_record(OTHER, "val", txt_posFacts=[same], txt_negFacts=[make_text_fact(OTHER, 1, OPENED + " ")]),
+    ]
+    test = {"Guid": THIRD, "split": "test", "Q": "Who?", "img_Facts": [image_fact(0), image_fact(1)]}
+    test["txt_Facts"] = [make_text_fact(THIRD, 0, RED), make_text_fact(THIRD, 9, OPENED)]
+    write_json(tmp_path, *train_val, test=(test,))
+    write_pictures(tmp_path, b"zero", b"one", b"listed by none")
+    expected = ["30000000", f"{GUID}_3", f"{OTHER}_1", "30000001", f"{THIRD}_0", "30000002"]
+    for split in ("train", "val", "test"):  # one index serves them all
+        items = list(open_webqa(tmp_path, split=split, setting="full").knowledge())
+        assert [item.id for item in items] == expected
+    assert [item.image.data for item in items if item.image] == [b"zero", b"one", b"listed by none"]
+    distractor = open_webqa(tmp_path, split="val", setting="distractor").knowledge()
+    assert [item.id for item in distractor] == [f"{OTHER}_0", f"{OTHER}_1"]
+    (question,) = open_webqa(tmp_path, split="test", setting="full").questions()
+    assert question.metadata["facts"] == {f"{THIRD}_0": RED, f"{THIRD}_9": OPENED}
+    assert "candidate_ids" not in question.metadata
+    assert source_ids(question.metadata["facts"], items) == [
+        30000000,
+        f"{THIRD}_9",
+        DUMMY_SOURCE,
+        30000001,
+        f"{THIRD}_0",
+        30000002,
+    ]
+
+
+def test_hits_are_mapped_by_the_text_alone() -> None:
+    facts = {"q_1": OPENED, "q_2": RED, "q_8": OPENED}
+    hits = [KnowledgeItem(id="q_2", text=OPENED + "."), KnowledgeItem(id="z_0", text=OPENED, title="Any")]
+    assert source_ids(facts, hits) == [DUMMY_SOURCE, "q_1", "q_8"]
+    unknown = [KnowledgeItem(id=str(number), text=f"Fact {number}") for number in range(3)]
+    assert source_ids(facts, unknown) == [DUMMY_SOURCE] * 3
+    assert source_ids({}, []) == []
+    with pytest.raises(ValueError, match="'harbor' is neither a text nor a picture of WebQA"):
+        source_ids(facts, [KnowledgeItem(id="harbor", image=ImageRef(data=b"x"))])
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "d"]), unique=True), st.lists(st.sampled_from("abcd"), max_size=6))
+def test_every_hit_has_its_source(own: list[str], retrieved: list[str]) -> None:
+    facts = {f"q_{number}": fact for number, fact in enumerate(own)}
+    hits = [KnowledgeItem(id=f"x_{number}", text=text) for number, text in enumerate(dict.fromkeys(retrieved))]
+    sources = source_ids(facts, hits)
+    assert len(sources) == len(hits)
+    for hit, source in zip(hits, sources, strict=True):
+        assert source == DUMMY_SOURCE if hit.text not in own else facts[str(source)] == hit.text
+
+
+def test_items_carry_what_the_facts_say(tmp_path: Path) -> None:
+    picture = image_fact(0, url="https://commons.invalid", old_image_id="40000077", imgUrl="https://x.invalid/0.jpg")
+    write_json(tmp_path, make_record(GUID, img_posFacts=[picture], Qcate="color"))
+    write_pictures(tmp_path, b"zero")
+    (item,) = open_webqa(tmp_path, split="val", setting="distractor").knowledge()
+    assert (item.title, item.caption, item.source) == ("Light 0", "Light 0 in 2011", "https://commons.invalid")
+    assert item.metadata == {"old_image_id": "40000077"}
+    (item,) = open_webqa(tmp_path, split="val", setting="distractor", pictures=False).knowledge()
+    assert (item.id, item.image, item.text, item.caption) == ("30000000", None, None, "Light 0 in 2011")
+    assert source_ids({}, [item]) == [30000000]
+
+
+def test_without_pictures_no_picture_file_is_needed(folder: Path) -> None:
+    (folder / "imgs.tsv").unlink()
+    benchmark = open_webqa(folder, split="val", setting="full")
+    assert "pictures" not in benchmark.files
+    with pytest.raises(FileNotFoundError, match=r"imgs\.tsv, which holds WebQA's pictures.*pictures=False"):
+        benchmark.knowledge(problems=[])
+    items = list(open_webqa(folder, split="val", setting="full", pictures=False).knowledge())
+    listed = {
+        fact["image_id"] for records in make_records(4) for record in records.values() for fact in images(record)
+    }
+    assert sum(item.caption is not None for item in items) == len(listed) < NUM_PICTURES
+
+
+def images(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return [fact for name, facts in record.items() if name.startswith("img_") for fact in facts]
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "WebQA_test.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"WebQA_test\.json\. A WebQA folder holds"):
+        open_webqa(folder, split="test", setting="full")
+    benchmark = open_webqa(folder, split="val", setting="full")
+    with pytest.raises(FileNotFoundError, match=r"WebQA_test\.json is missing: the full knowledge"):
+        list(benchmark.knowledge())
+    problems: list[Problem] = []
+    assert len(list(benchmark.knowledge(problems=problems))) > NUM_PICTURES
+    assert [problem.id for problem in problems] == ["WebQA_test.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        ({"split": "vak"}, "no split of WebQA 'vak'. Did you mean 'val'"),
+        ({"setting": "ful"}, "no setting of WebQA 'ful'. Did you mean 'full'"),
+        ({"max_candidates": 0}, "max_candidates must be a positive number"),
+        ({"max_candidates": 16, "setting": "full"}, "in the distractor setting, got 16 with setting 'full'"),
+    ],
+)
+def test_wrong_arguments_are_named(folder: Path, arguments: dict[str, Any], cause: str) -> None:
+    with pytest.raises(ValueError, match=cause):
+        open_webqa(folder, **{"split": "val", "setting": "distractor"} | arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"img_negFacts": None}, "img_negFacts must be a list of objects, found 'None'"),
+        ({"txt_negFacts": [{"snippet_id": f"{GUID}_1"}]}, "it has no fact"),
+        ({"txt_negFacts": [make_text_fact(OTHER, 1, RED)]}, "belongs to another question"),
+        (
+            {"txt_negFacts": [make_text_fact(GUID, 1, RED), make_text_fact(GUID, 1, OPENED)]},
+            "stands for two different texts",
+        ),
+        ({"img_negFacts": [{"image_id": FIRST, "titel": "x", "caption": "y"}]}, "'titel' and no field 'title'"),
+        ({"img_negFacts": [{"image_id": FIRST, "title": "x"}]}, "image 30000000 has no field 'caption'"),
+        ({"img_negFacts": [image_fact(0, caption=7)]}, "field 'caption' must be text"),
+        ({"img_negFacts": [image_fact(-1)]}, "image id 29999999 is not one of 30000000..39999999"),
+        ({"img_negFacts": [image_fact(0, image_id="²")]}, "image_id must be a whole number"),
+        ({"img_Facts": []}, "lists of both forms"),
+        ({"split": "vak"}, "split must be one of train, val, test, found 'vak'"),
+        ({"Qcate": "colour"}, "Qcate must be one of .*, found 'colour'"),
+        ({"A": []}, "A must be a list with an answer"),
+        ({"A": [1]}, "A must be a list with an answer"),
+        ({"Keywords_A": ["red"]}, "Keywords_A must be a text"),
+        ({"Q": '""'}, "is empty"),
+        ({"Q": "\ud800?"}, "half a character"),
+        ({"Guid": OTHER}, "its field Guid says"),
+    ],
+)
+def test_a_malformed_record_is_reported_by_its_guid(tmp_path: Path, changes: dict[str, Any], cause: str) -> None:
+    records = {
+        GUID: make_record(GUID) | changes,
+        THIRD: make_record(THIRD, txt_posFacts=[make_text_fact(THIRD, 0, RED)]),
+    }
+    file = tmp_path / "WebQA_train_val.json"
+    file.write_text(json.dumps(records))
+    benchmark = open_webqa(tmp_path, split="val", setting="distractor", pictures=False)
+    for stream, ids in ((benchmark.questions, [THIRD]), (benchmark.knowledge, [f"{THIRD}_0"])):
+        problems: list[Problem] = []
+        assert [entry.id for entry in stream(problems=problems)] == ids
+        (problem,) = problems
+        assert (problem.id, problem.file) == (f"Guid {GUID}", str(file))
+        with pytest.raises(ReaderError, match=cause):
+            list(stream())
+
+
+def test_a_split_without_questions_is_an_error(folder: Path) -> None:
+    write_json(folder, make_record(GUID, "train"))
+    with pytest.raises(ReaderError, match="no usable question of the split 'val'"):
+        list(open_webqa(folder, split="val", setting="full").questions())
+
+
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+NOISE = Image.fromarray(np.random.default_rng(3).integers(0, 256, (40, 32, 3), dtype=np.uint8))
+KINDS = {
+    "JPEG": encode(NOISE, "JPEG"),
+    "PNG with alpha": encode(NOISE.convert("RGBA"), "PNG"),
+    "palette": encode(NOISE.convert("P"), "PNG"),
+    "grey": encode(NOISE.convert("L"), "JPEG"),
+    "CMYK": encode(NOISE.convert("CMYK"), "JPEG"),
+    "GIF": encode(NOISE.convert("P"), "GIF"),
+    "TIFF": encode(NOISE, "TIFF"),
+}
+
+
+def open_pictures(folder: Path, *pictures: bytes, **options: Any) -> Benchmark:
+    facts = [image_fact(row) for row in range(len(pictures))]
+    write_json(folder, make_record(GUID, img_posFacts=facts, Qcate="color"))
+    write_pictures(folder, *pictures)
+    return open_webqa(folder, split="val", setting="distractor", **options)
+
+
+def test_pictures_of_every_kind_come_through_the_reader(tmp_path: Path) -> None:
+    for mend in (False, True):
+        items = list(open_pictures(tmp_path, *KINDS.values(), mend_truncated=mend).knowledge())
+        assert [item.image.data for item in items] == list(KINDS.values())  # whole pictures are left as they are
+        for item, data in zip(items, KINDS.values(), strict=True):
+            expected = Image.open(io.BytesIO(data)).convert("RGB")
+            assert np.array_equal(np.asarray(load_image(item.image)), np.asarray(expected))
+            assert TRUNCATED_KEY not in item.metadata
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "grey", "CMYK", "PNG with alpha", "palette", "GIF"])
+def test_a_cut_picture_is_what_the_official_code_shows_and_is_said_aloud(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cut = KINDS[kind][: len(KINDS[kind]) * 7 // 10]
+    (item,) = open_pictures(tmp_path, cut).knowledge()
+    with pytest.raises(ImageError, match="damaged"):
+        load_image(item.image)
+    problems: list[Problem] = []
+    with caplog.at_level(logging.WARNING, logger="rablip"):
+        (item,) = open_pictures(tmp_path, cut, mend_truncated=True).knowledge(problems=problems)
+    assert item.metadata[TRUNCATED_KEY] is True
+    assert [problem.id for problem in problems] == ["30000000"] and "cut off" in problems[0].cause
+    assert "is cut off; it is used as far as it goes" in caplog.text
+    mended = np.asarray(load_image(item.image))
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    official = Image.open(io.BytesIO(cut))
+    official.load()
+    assert np.array_equal(mended, np.asarray(load_image(official)))
+    whole = np.asarray(load_image(ImageRef(data=KINDS[kind])))
+    assert np.array_equal(mended[0], whole[0]) and not np.array_equal(mended, whole)
+
+
+def test_what_is_no_picture_is_reported_when_pictures_are_looked_at(tmp_path: Path) -> None:
+    items = [KnowledgeItem(id="30000000", image=ImageRef(data=b"no picture")), KnowledgeItem(id="t", text="Text.")]
+    problems: list[Problem] = []
+    assert [item.id for item in mend_pictures(items, root=None, problems=problems)] == ["t"]
+    assert [problem.id for problem in problems] == ["30000000"]
+    with pytest.raises(ReaderError, match="cannot be opened"):
+        list(mend_pictures(items, root=None))
+
+
+def peak_of_reading(folder: Path, number: int) -> int:
+    texts = [make_text_fact(GUID, index, f"{RED} {index} " * 40) for index in range(20)]
+    with (folder / "WebQA_train_val.json").open("w") as file:
+        for index in range(number):
+            guid = make_guid(index)
+            facts = [fact | {"snippet_id": f"{guid}_{place}"} for place, fact in enumerate(texts)]
+            record = json.dumps({guid: make_record(guid, txt_posFacts=facts)})
+            file.write(("{" if not index else ",") + record[1:-1])
+        file.write("}")
+    benchmark = open_webqa(folder, split="val", setting="distractor", pictures=False)
+    tracemalloc.start()
+    count = sum(1 for _ in benchmark.questions()) + sum(1 for _ in benchmark.knowledge())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == number * 21
+    return peak
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    small, large = peak_of_reading(tmp_path, 200), peak_of_reading(tmp_path, 600)
+    assert (tmp_path / "WebQA_train_val.json").stat().st_size > 7_000_000
+    assert large < small + 1_500_000  # the file grew by five megabytes
