@@ -58,7 +58,7 @@ def open_webqa(
         split: "train", "val" or "test".
         setting: "distractor" or "full".
         max_candidates: most candidates of either modality in the distractor setting; the official baseline takes 16.
-            Positives are kept, then the first of the others. None for all.
+            Positives are kept, and of the others as many as fit, drawn by a hash of their ids. None for all.
         pictures: whether pictures are read; False gives their captions as texts, and needs no `imgs.tsv`.
         mend_truncated: whether a picture file that is cut off is used as far as it goes, as the official code does;
             see `mend_pictures`. False leaves it as it is, and opening it fails.
@@ -200,11 +200,11 @@ def _with_metadata(record: WebQARecord, setting: str, max_candidates: int | None
 
 
 def _choose(pool: list[str], question: QuestionExample, most: int | None) -> list[str]:
-    """The candidates of one modality; hidden labels keep the file's order, which knows none either."""
+    """The candidates of one modality, drawn and ordered by a hash of their ids: the file's order may tell labels."""
     positives = [name for name in pool if name in question.positive_ids]
-    others = [name for name in pool if name not in question.positive_ids]
-    chosen = positives + (others if most is None else others[: max(0, most - len(positives))])
-    return chosen if question.metadata.get("hidden_labels") else sorted(chosen, key=make_id_key)
+    others = sorted((name for name in pool if name not in question.positive_ids), key=make_id_key)
+    room = None if most is None else max(0, most - len(positives))
+    return sorted([*positives, *others[:room]], key=make_id_key)
 
 
 def _knowledge(
