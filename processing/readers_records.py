@@ -30,7 +30,7 @@ __all__ = [
     "text_tuple",
 ]
 
-_CHUNK = 1 << 16  # characters read at a time from one large JSON value, more where a record is longer
+_CHUNK = 1 << 14  # characters read at a time from one large JSON value, more where a record is longer
 _WHITE_SPACE = re.compile(r"[ \t\r\n]*")
 _MAX_RECORD = 1 << 26  # characters: a single record beyond this is a broken file, not data
 # What reading a gzip file that is damaged or cut off raises.

@@ -190,7 +190,7 @@ def parse_text_list(text: str) -> tuple[str, ...]:
         raise ValueError(cause) from error
     entries = tree.elts if isinstance(tree, ast.List) else [tree]
     values = [entry.value if isinstance(entry, ast.Constant) else None for entry in entries]
-    texts = tuple(value for value in values if isinstance(value, str))
+    texts = tuple([value for value in values if isinstance(value, str)])
     if not len(texts) == len(values) == num_quoted:
         raise ValueError(cause)
     return texts

@@ -116,7 +116,8 @@ def text_list(row: Mapping[str, Any], field: str) -> tuple[str, ...]:
         return ()
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"field {field!r} must be a list, found {_shown(value)}")
-    return tuple(answer_text(entry, field) for entry in value)
+    # A list first: of tuples that grow out of a generator, Python keeps some two thousand that it never uses again.
+    return tuple([answer_text(entry, field) for entry in value])
 
 
 def readable(text: str, field: str) -> str:

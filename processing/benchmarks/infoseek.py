@@ -241,7 +241,7 @@ def _answer_eval(value: object, kind: str | None) -> Any:
         return value
     if not isinstance(value, list) or not value:
         raise ValueError(f"field 'answer_eval' must be a list of texts or hold a range, found {str(value)[:80]!r}")
-    return tuple(answer_text(text, "answer_eval") for text in value)
+    return tuple([answer_text(text, "answer_eval") for text in value])
 
 
 def _is_number(value: object) -> bool:

@@ -237,10 +237,10 @@ def _example(
         raise ValueError(f"field 'answers' must be a list of answers, found {str(given)[:80]!r}")
     metadata: dict[str, Any] = {}
     if all(isinstance(answer, dict) for answer in given):
-        metadata["answers"] = tuple(answer_text(answer.get("answer"), "answer") for answer in given)
-        metadata["answer_ids"] = tuple(whole_number(answer, "answer_id") for answer in given)
+        metadata["answers"] = tuple([answer_text(answer.get("answer"), "answer") for answer in given])
+        metadata["answer_ids"] = tuple([whole_number(answer, "answer_id") for answer in given])
         if all(answer.get("raw_answer") is not None for answer in given):
-            metadata["raw_answers"] = tuple(answer_text(answer["raw_answer"], "raw_answer") for answer in given)
+            metadata["raw_answers"] = tuple([answer_text(answer["raw_answer"], "raw_answer") for answer in given])
     else:
         metadata["answers"] = text_list(row, "answers")
         metadata["answer_ids"] = tuple(range(1, len(given) + 1))

@@ -208,8 +208,10 @@ def test_compressed_files_that_are_damaged_are_errors_with_the_place(tmp_path: P
     with pytest.raises(ReaderError, match=r"rows\.jsonl\.gz: line \d+: the compressed data is damaged or cut off"):
         list(iterate_json_lines(path, problems=problems))
     assert problems == []
-    with pytest.raises(ReaderError, match="the compressed data is damaged or cut off"):
-        list(iterate_json_members(write(tmp_path, gzip.compress(b'{"a": "' + lines + b'"}')[:-20], "members.json")))
+    listed = b'{"a": [' + lines.replace(b"\n", b",\n") + b"0]}"
+    members = write(tmp_path, gzip.compress(listed)[:-20], "members.json")
+    with pytest.raises(ReaderError, match=r"members\.json: line \d+: the compressed data is damaged or cut off"):
+        list(iterate_json_members(members))
 
 
 def test_a_line_that_never_ends_is_an_error_and_not_read_as_a_whole(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import tracemalloc
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,7 +67,9 @@ def causes(problems: Iterable[Problem]) -> list[tuple[str, str, str]]:
 
 
 def peak(read: Callable[[], Iterable[Any]]) -> int:
-    """The most bytes that Python held while something was read, one thing at a time."""
+    """The most bytes that Python held while something was read, one thing at a time, without its garbage collector."""
+    gc.collect()
+    gc.disable()
     tracemalloc.start()
     try:
         for _ in read():
@@ -74,3 +77,4 @@ def peak(read: Callable[[], Iterable[Any]]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+        gc.enable()

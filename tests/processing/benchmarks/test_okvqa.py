@@ -13,6 +13,7 @@ from rablip.processing.readers_records import ReaderError
 from tests.processing.benchmarks.benchmark_files import (
     causes,
     items_of,
+    peak,
     questions_of,
     touch,
     write_json,
@@ -250,3 +251,11 @@ def test_results_are_written_in_the_official_form(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="Make it first"):
         write_vqa_results(tmp_path / "none" / "results.json", {})
     assert file.read_bytes() == kept and [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_memory_stays_flat_in_the_size_of_the_files(tmp_path: Path) -> None:
+    peaks = []
+    for count in (100, 1_000):
+        write_files(tmp_path, [asked(n) for n in range(count)], [annotated(n) for n in range(count)])
+        peaks.append(peak(open_okvqa(tmp_path, split="test", with_pictures=False).questions))
+    assert peaks[1] < 1.3 * peaks[0], peaks
