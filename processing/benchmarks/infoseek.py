@@ -29,7 +29,7 @@ from .fields import answer_text, identifier, required_text, text_list
 from .joining import RowsInStep
 from .opening import check_choice, existing_file, existing_folder
 from .picture_files import find_picture, read_picture_map, row_problem
-from .wiki6m import read_wiki6m
+from .wiki6m import entity_id_of, read_wiki6m
 
 __all__ = ["open_infoseek"]
 
@@ -119,6 +119,7 @@ def open_infoseek(
         files=files,
         read_questions=questions,
         read_knowledge=items if "knowledge" in files else None,
+        name_item=lambda _, item: entity_id_of(item.id),
     )
 
 

@@ -91,7 +91,13 @@ def open_mrag_bench(
         files={f"questions {number}": path for number, path in enumerate(tables)},
         read_questions=questions,
         read_knowledge=items,
+        word_question=_with_choices,
     )
+
+
+def _with_choices(question: QuestionExample) -> str:
+    """The question with its choices behind it, as the official prompt has them."""
+    return " ".join([question.question, *(f"({name}) {text}" for name, text in question.metadata["choices"].items())])
 
 
 def _questions(

@@ -122,7 +122,16 @@ def open_webqa(
         files={role: path for role, path in files.items() if path.is_file()},
         read_questions=read_questions,
         read_knowledge=read_knowledge,
+        name_item=_name_by_fact if setting == "full" else None,
     )
+
+
+def _name_by_fact(question: QuestionExample, item: KnowledgeItem) -> str:
+    """The own snippet id of a text that stands for all equal ones; a right one, where there are any."""
+    if item.text is None:
+        return item.id
+    own = [snippet_id for snippet_id, fact in question.metadata["facts"].items() if fact == item.text]
+    return next((name for name in own if name in question.positive_ids), own[0] if own else item.id)
 
 
 def source_ids(facts: Mapping[str, str], hits: Iterable[KnowledgeItem]) -> list[int | str]:

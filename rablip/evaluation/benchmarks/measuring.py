@@ -41,7 +41,7 @@ def measure_run(run: BenchmarkRun, *, plugged: PluggedScorers | None = None) -> 
         pairs = list(zip(run.questions, made, strict=True))
         found = score_answers(run.benchmark.name, pairs, corpus=corpus, plugged=plugged)
         if run.conditions[name].num_distractors is None:
-            pseudo = run.benchmark.name in _PSEUDO_RELEVANCE and base is not None
+            pseudo = run.benchmark.name.startswith(_PSEUDO_RELEVANCE) and base is not None
             found += score_retrieval(
                 run.questions,
                 made,
