@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from rablip.cli import app
+from tests.evaluation.benchmarks.tiny_benchmarks import write_multimodalqa, write_webqa
 from tests.tiny_checkpoints import spell_markers
 
 ROOT = Path(__file__).parent.parent.parent
@@ -50,6 +51,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
     Image.new("L", (40, 30), 90).save(folder / "boat.jpg")
     put_questions(folder)
     put_public_checkpoints(place)
+    for name, write in (("webqa", write_webqa), ("mmqa", write_multimodalqa)):
+        (place / "data" / name).mkdir(parents=True)
+        write(place / "data" / name)
     return place
 
 
@@ -127,7 +131,7 @@ def test_commands_in_the_text_have_their_options() -> None:
         words = shlex.split(command)
         names = [word for word in words if not word.startswith("-")]
         options = [word for word in words if word.startswith("-") and word != "--help"]
-        path = names[:2] if names[0] in ("world", "index", "eval", "train", "convert") else names[:1]
+        path = names[:2] if names[0] in ("world", "index", "eval", "train", "convert", "report") else names[:1]
         if not names[0].isalpha():
             continue
         shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200"})
