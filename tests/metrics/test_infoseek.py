@@ -92,7 +92,7 @@ def test_quantities(text, quantity):
         ("12-15", (10.0, 20.0), True),  # inside, however narrow
         ("5-15", (10.0, 20.0), False),  # 5 of 15
         ("10-30", (10.0, 20.0), True),  # 10 of 20: half is enough
-        ("10-31", (10.0, 20.0), False),
+        ("10-30.002", (10.0, 20.0), False),  # 10 of 20.002
         ("0-10", (5.0, 5.0), False),
         ("5-5", (5.0, 5.0), True),
         ("5", (5.0, 5.0), True),
