@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import difflib
+import gzip
+import io
+import itertools
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
+
+from .readers_ids import SeenIds
 
 __all__ = [
+    "DAMAGED_GZIP",
     "Problem",
     "ReaderError",
     "check_fields",
+    "iterate_json_entries",
     "iterate_json_lines",
     "iterate_json_members",
+    "open_data_file",
     "optional_text",
     "report_problem",
     "text_tuple",
 ]
 
-_CHUNK = 1 << 20  # characters read at a time from one large JSON object
+_CHUNK = 1 << 14  # characters read at a time from one large JSON value, more where a record is longer
 _WHITE_SPACE = re.compile(r"[ \t\r\n]*")
 _MAX_RECORD = 1 << 26  # characters: a single record beyond this is a broken file, not data
+# What reading a gzip file that is damaged or cut off raises.
+DAMAGED_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class ReaderError(ValueError):
@@ -69,15 +80,34 @@ def report_problem(problem: Problem, problems: list[Problem] | None) -> None:
     problems.append(problem)
 
 
+def open_data_file(path: Path) -> BinaryIO:
+    """Open a data file for reading bytes; one that is compressed with gzip is decompressed as it is read.
+
+    Whether it is compressed is seen from its first two bytes, not from its name.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), "rows.jsonl.gz")
+        >>> _ = file.write_bytes(gzip.compress(b"one row"))
+        >>> with open_data_file(file) as handle:
+        ...     handle.read()
+        b'one row'
+    """
+    with open(path, "rb") as handle:
+        compressed = handle.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path, "rb")) if compressed else open(path, "rb")
+
+
 def iterate_json_lines(path: Path, *, problems: list[Problem] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number from 1, object) for every non-blank line of a JSONL file, read as a stream.
 
     Args:
-        path: a UTF-8 file with one JSON object a line.
+        path: a UTF-8 file with one JSON object a line, as it is or compressed with gzip.
         problems: where broken lines are reported; None raises at the first.
 
     Raises:
-        ReaderError: when a line is not UTF-8 or not a JSON object and `problems` is None.
+        ReaderError: when a line is not UTF-8 or not a JSON object and `problems` is None; when compressed data is
+            damaged or cut off, or a line is longer than any record may be.
 
     Example:
         >>> import tempfile
@@ -86,8 +116,20 @@ def iterate_json_lines(path: Path, *, problems: list[Problem] | None = None) -> 
         >>> list(iterate_json_lines(file))
         [(1, {'id': 'a'})]
     """
-    with open(path, "rb") as handle:
-        for number, line in enumerate(handle, start=1):
+    with open_data_file(path) as handle:
+        for number in itertools.count(1):
+            try:
+                line = handle.readline(_MAX_RECORD)
+            except DAMAGED_GZIP as error:
+                raise ReaderError(
+                    f"{path}: line {number}: the compressed data is damaged or cut off: {error}"
+                ) from error
+            if not line:
+                return
+            if len(line) == _MAX_RECORD:
+                raise ReaderError(
+                    f"{path}: line {number}: it has {_MAX_RECORD} bytes or more: is this one row a line?"
+                )
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.strip():
@@ -105,7 +147,8 @@ def iterate_json_lines(path: Path, *, problems: list[Problem] | None = None) -> 
 def iterate_json_members(path: Path) -> Iterator[tuple[str, Any]]:
     """Yield (key, value) of a file that holds one JSON object, without loading the file as a whole.
 
-    The WebQA files are single objects of hundreds of megabytes; memory stays at about one record.
+    The WebQA files are single objects of hundreds of megabytes, the knowledge base of Encyclopedic-VQA is one of
+    several gigabytes; memory stays at about one record and a few bytes a key.
 
     Raises:
         ReaderError: when the file is not one JSON object, is truncated, or repeats a key.
@@ -119,24 +162,49 @@ def iterate_json_members(path: Path) -> Iterator[tuple[str, Any]]:
     """
     stream = _JsonStream(path)
     try:
-        seen: set[str] = set()
-        stream.expect("{")
-        more = stream.peek() != "}"
-        if not more:
-            stream.expect("}")
-        while more:
-            key = stream.decode()
-            if not isinstance(key, str):
-                raise stream.error(f"expected a record name in quotes, found {key!r}")
-            if key in seen:
-                raise stream.error(f"the record {key!r} appears twice")
-            seen.add(key)
-            stream.expect(":")
+        for key in stream.keys():
             yield key, stream.decode()
-            more = stream.peek() == ","
-            stream.expect("," if more else "}")
-        if stream.peek():
-            raise stream.error("there is more text after the end of the JSON object")
+        stream.end()
+    finally:
+        stream.close()
+
+
+def iterate_json_entries(path: Path, member: str | None = None) -> Iterator[tuple[int, Any]]:
+    """Yield (number from 1, entry) of a JSON list, without loading the file as a whole.
+
+    Args:
+        path: a file that holds one list; with `member`, one object.
+        member: name of the list inside the object, as `"questions"` of `{"info": {}, "questions": []}`. The other
+            members are passed over, lists and objects among them by their entries.
+
+    Raises:
+        ReaderError: when the file is not one JSON list (object), is truncated, repeats a key, or has no such list.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), "questions.json")
+        >>> _ = file.write_text('{"info": {"version": 1}, "questions": ["Who?", "When?"]}')
+        >>> list(iterate_json_entries(file, "questions"))
+        [(1, 'Who?'), (2, 'When?')]
+    """
+    stream = _JsonStream(path)
+    try:
+        if member is None:
+            yield from enumerate(stream.entries(), start=1)
+        else:
+            others = []
+            found = False
+            for key in stream.keys():
+                if key == member:
+                    found = True
+                    yield from enumerate(stream.entries(), start=1)
+                else:
+                    others.append(key)
+                    stream.skip()
+            if not found:
+                shown = ", ".join(map(repr, others[:8])) or "no member at all"
+                raise ReaderError(f"{path}: expected the member {member!r} with a list, found {shown}")
+        stream.end()
     finally:
         stream.close()
 
@@ -203,7 +271,7 @@ class _JsonStream:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.decoder = json.JSONDecoder()
-        self.handle = open(path, encoding="utf-8-sig", newline="\n")
+        self.handle = io.TextIOWrapper(open_data_file(path), encoding="utf-8-sig", newline="\n")
         self.window = ""
         self.position = 0  # everything of the window before it has been read
         self.line = 1  # of the window's first character
@@ -230,7 +298,54 @@ class _JsonStream:
             if self.position < len(self.window) or not self._read_more():
                 return self.window[self.position : self.position + 1]
 
+    def keys(self) -> Iterator[str]:
+        """The keys of the object that comes next; the value of each is read before the next key is asked for."""
+        seen = SeenIds()
+        self.expect("{")
+        more = self.peek() != "}"
+        if not more:
+            self.expect("}")
+        while more:
+            key = self.decode()
+            if not isinstance(key, str):
+                raise self.error(f"expected a record name in quotes, found {key!r}")
+            if not seen.add(key):
+                raise self.error(f"the record {key!r} appears twice")
+            self.expect(":")
+            yield key
+            more = self.peek() == ","
+            self.expect("," if more else "}")
+
+    def entries(self) -> Iterator[Any]:
+        """The entries of the list that comes next."""
+        self.expect("[")
+        more = self.peek() != "]"
+        if not more:
+            self.expect("]")
+        while more:
+            yield self.decode()
+            more = self.peek() == ","
+            self.expect("," if more else "]")
+
+    def skip(self) -> None:
+        """Pass over the value that comes next; of a list or object one entry at a time is held."""
+        found = self.peek()
+        if found == "[":
+            for _ in self.entries():
+                pass
+        elif found == "{":
+            for _ in self.keys():
+                self.decode()
+        else:
+            self.decode()
+
+    def end(self) -> None:
+        """Check that nothing follows."""
+        if self.peek():
+            raise self.error("there is more text after the end of the JSON value")
+
     def decode(self) -> Any:
+        """The value that comes next."""
         self.peek()
         while True:
             try:
@@ -254,9 +369,12 @@ class _JsonStream:
 
     def _read_more(self) -> bool:
         try:
-            text = self.handle.read(_CHUNK)
+            # As much again as is held, so that a long record is tried a few times only.
+            text = self.handle.read(max(_CHUNK, len(self.window) - self.position))
         except UnicodeDecodeError as error:
             raise self.error(f"not UTF-8: {error}") from error
+        except DAMAGED_GZIP as error:
+            raise self.error(f"the compressed data is damaged or cut off: {error}") from error
         if text:
             self.line += self.window.count("\n", 0, self.position)
             self.window, self.position = self.window[self.position :] + text, 0
