@@ -29,12 +29,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ..item_keys import make_id_key
 from ..knowledge_rablip import KnowledgeItem, QuestionExample
+from ..readers_ids import SeenIds
 from ..readers_records import Problem, ReaderError, report_problem
 from .benchmark import Benchmark, Problems
 from .choices import check_choice
-from .json_lines import find_json_lines
 from .multimodalqa_documents import read_multimodalqa_images, read_multimodalqa_tables, read_multimodalqa_texts
 from .multimodalqa_questions import MODALITIES, read_multimodalqa_questions
 from .truncated_pictures import mend_pictures
@@ -107,14 +106,14 @@ def open_multimodalqa(
         if split == "test":
             raise ValueError(f"The test split does not say its question types, so the subset {subset!r} is not known.")
     folders = (folder, folder / "dataset")
-    file = find_json_lines(folders, [f"{family}{split}" for family in _FAMILIES])
+    file = _find(folders, [f"{family}{split}" for family in _FAMILIES])
     if file is None:
         raise FileNotFoundError(
             f"There is no file {_FAMILIES[0]}{split}.jsonl or .jsonl.gz in {folder} or its sub-folder dataset. "
             "Download the files of github.com/allenai/multimodalqa there."
         )
     documents = {
-        modality: find_json_lines(folders, [f"{family}{_FILES[modality]}" for family in (*_FAMILIES, "")])
+        modality: _find(folders, [f"{family}{_FILES[modality]}" for family in (*_FAMILIES, "")])
         for modality in MODALITIES
         if modality in modalities
     }
@@ -143,6 +142,11 @@ def open_multimodalqa(
         read_questions=read_questions,
         read_knowledge=read_knowledge,
     )
+
+
+def _find(folders: Sequence[Path], stems: Sequence[str]) -> Path | None:
+    names = [f"{stem}.jsonl{ending}" for stem in stems for ending in ("", ".gz")]
+    return next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
 
 
 def _check_files(documents: Mapping[str, Path | None], folder: Path, pictures: Path | None) -> dict[str, Path]:
@@ -201,8 +205,8 @@ def _knowledge(
             if kind in wanted:
                 wanted[kind].add(name)
     for modality, path in files.items():
-        met: set[int] = set()
+        met = SeenIds()
         only = wanted[modality] if setting == "distractor" else None
         yield from readers[modality](path, only=only, met=met, problems=problems)
-        for name in sorted(name for name in wanted[modality] if make_id_key(name) not in met):
+        for name in sorted(name for name in wanted[modality] if name not in met):
             report_problem(Problem(name, str(path), f"a question lists this {modality}, and no row has it"), problems)

@@ -3,8 +3,8 @@
 Each item says in `metadata["kind"]` what it was: "text", "table" or "image"; a table says in
 `metadata["rows_left_out"]` how many of its rows did not fit, where any did not. No id is read twice.
 
-Every reader takes `only`, the ids to read (None for all; rows of other ids are passed over unread), and `met`, a set
-that the keys of ids which have a row are added to, usable or not.
+Every reader takes `only`, the ids to read (None for all; rows of other ids are passed over unread), and `met`, where
+the ids are added that have a row, usable or not.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..item_keys import make_id_key
-from ..knowledge_rablip import KnowledgeItem
-from ..readers_records import Problem, optional_text, report_problem
-from .json_lines import iterate_json_objects
-from .picture_paths import refer_to_picture
+from ..knowledge_rablip import ImageRef, KnowledgeItem
+from ..readers_ids import SeenIds
+from ..readers_records import Problem, iterate_json_lines, optional_text, report_problem
+from .picture_files import find_picture, row_problem
 from .tables import linearize_table
 
 __all__ = ["read_multimodalqa_images", "read_multimodalqa_tables", "read_multimodalqa_texts"]
@@ -27,7 +26,7 @@ def read_multimodalqa_texts(
     path: Path,
     *,
     only: Container[str] | None = None,
-    met: set[int] | None = None,
+    met: SeenIds | None = None,
     problems: list[Problem] | None = None,
 ) -> Iterator[KnowledgeItem]:
     """Read the paragraphs: TEXT items with the title of their page and its address as `source`.
@@ -35,7 +34,7 @@ def read_multimodalqa_texts(
     Args:
         path: `MMQA_texts.jsonl` or its compressed form.
         only: ids to read; None for all.
-        met: keys of the ids met, of `make_id_key`.
+        met: where the ids that have a row are added.
         problems: where malformed rows are reported; None raises at the first.
 
     Raises:
@@ -63,7 +62,7 @@ def read_multimodalqa_tables(
     *,
     max_characters: int | None = None,
     only: Container[str] | None = None,
-    met: set[int] | None = None,
+    met: SeenIds | None = None,
     problems: list[Problem] | None = None,
 ) -> Iterator[KnowledgeItem]:
     """Read the tables: TEXT items that hold what `linearize_table` writes.
@@ -72,7 +71,7 @@ def read_multimodalqa_tables(
         path: `MMQA_tables.jsonl` or its compressed form.
         max_characters: longest text of a table; None for all rows.
         only: ids to read; None for all.
-        met: keys of the ids met, of `make_id_key`.
+        met: where the ids that have a row are added.
         problems: where malformed rows are reported; None raises at the first.
 
     Raises:
@@ -95,7 +94,7 @@ def read_multimodalqa_images(
     folder: Path | None,
     *,
     only: Container[str] | None = None,
-    met: set[int] | None = None,
+    met: SeenIds | None = None,
     problems: list[Problem] | None = None,
 ) -> Iterator[KnowledgeItem]:
     """Read the pictures: IMAGE items with the title of their page. Pictures have no captions.
@@ -105,7 +104,7 @@ def read_multimodalqa_images(
         folder: where the picture files are (`final_dataset_images`), which no path may leave; None reads titles
             alone, as TEXT items.
         only: ids to read; None for all.
-        met: keys of the ids met, of `make_id_key`.
+        met: where the ids that have a row are added.
         problems: where malformed rows and missing pictures are reported; None raises at the first.
 
     Raises:
@@ -117,7 +116,8 @@ def read_multimodalqa_images(
         name = row.get("path")
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"field 'path' must name the picture file, found {name!r}")
-        return {"image": None if folder is None else refer_to_picture(name, folder), "metadata": {"kind": "image"}}
+        image = None if folder is None else ImageRef(path=find_picture(folder, [name]))
+        return {"image": image, "metadata": {"kind": "image"}}
 
     return _read(path, read, only, met, problems)
 
@@ -126,25 +126,23 @@ def _read(
     path: Path,
     read: Callable[[Mapping[str, Any]], dict[str, Any]],
     only: Container[str] | None,
-    met: set[int] | None,
+    met: SeenIds | None,
     problems: list[Problem] | None,
 ) -> Iterator[KnowledgeItem]:
-    met = set() if met is None else met
-    for number, row in iterate_json_objects(path, problems=problems):
+    met = SeenIds() if met is None else met
+    for number, row in iterate_json_lines(path, problems=problems):
         name = row.get("id")
         try:
             if not isinstance(name, str) or not name.strip():
                 raise ValueError(f"field 'id' must be a non-empty text, found {name!r}")
             if only is not None and name not in only:
                 continue
-            key = make_id_key(name)
-            if key in met:
+            if not met.add(name):
                 raise ValueError("an earlier row has this id")
-            met.add(key)
             title, source = optional_text(row, "title"), optional_text(row, "url")
             item = KnowledgeItem(id=name, title=title, source=source, **read(row))
         except (ValueError, TypeError) as error:
             where = f"line {number}" + (f" (id {name[:80]})" if isinstance(name, str) else "")
-            report_problem(Problem(where, str(path), str(error)), problems)
+            report_problem(row_problem(where, path, error), problems)
             continue
         yield item

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..item_keys import make_id_key
 from ..knowledge_rablip import QuestionExample
-from ..readers_records import Problem, optional_text, report_problem, text_tuple
-from .json_lines import iterate_json_objects
+from ..readers_ids import SeenIds
+from ..readers_records import Problem, iterate_json_lines, optional_text, report_problem, text_tuple
 
 __all__ = ["MODALITIES", "QUESTION_TYPES", "SINGLE_HOP_TYPES", "read_multimodalqa_questions"]
 
@@ -47,14 +47,12 @@ def read_multimodalqa_questions(
     Raises:
         ReaderError: the file is damaged, or a row is malformed and `problems` is None; names file and line.
     """
-    seen: set[int] = set()
-    for number, row in iterate_json_objects(path, problems=problems):
+    seen = SeenIds()
+    for number, row in iterate_json_lines(path, problems=problems):
         try:
             example = _read_labelled(row) if labelled else _read_hidden(row)
-            key = make_id_key(example.id)
-            if key in seen:
+            if not seen.add(example.id):
                 raise ValueError("the qid is that of an earlier row")
-            seen.add(key)
         except (ValueError, TypeError) as error:
             name = f" (qid {row['qid'][:80]})" if isinstance(row.get("qid"), str) else ""
             report_problem(Problem(f"line {number}{name}", str(path), str(error)), problems)

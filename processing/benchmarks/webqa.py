@@ -25,6 +25,7 @@ from typing import Any
 
 from ..item_keys import make_id_key
 from ..knowledge_rablip import KnowledgeItem, QuestionExample
+from ..readers_ids import SeenIds
 from ..readers_records import Problem, ReaderError, report_problem
 from ..readers_webqa import FIRST_IMAGE_ID, WebQAPictures
 from ..readers_webqa_records import image_record_to_item
@@ -220,8 +221,7 @@ def _knowledge(
     files: list[Path], split: str | None, pictures: WebQAPictures | None, problems: Problems
 ) -> Iterator[KnowledgeItem]:
     """The facts of one split, or, where it is None, of all, equal texts once and with the pictures that none lists."""
-    seen_images: set[int] = set()
-    seen_facts: set[int] = set()
+    seen_images, seen_facts = SeenIds(), SeenIds()
     try:
         for file in files:
             if not file.is_file():
@@ -231,18 +231,14 @@ def _knowledge(
                 if split is not None and record.split != split:
                     continue
                 for image_id, fact in record.images:
-                    if image_id not in seen_images:
-                        seen_images.add(image_id)
+                    if seen_images.add(str(image_id)):
                         yield from _picture(image_id, fact, pictures, file, problems)
                 for item in record.texts:
-                    key = make_id_key(item.text or "")
-                    if key not in seen_facts:
+                    if split is not None or seen_facts.add(item.text or ""):
                         yield item
-                    if split is None:
-                        seen_facts.add(key)
         if split is None and pictures is not None:
             for image_id in range(FIRST_IMAGE_ID, FIRST_IMAGE_ID + len(pictures)):
-                if image_id not in seen_images:
+                if str(image_id) not in seen_images:
                     yield from _picture(image_id, {}, pictures, pictures.tsv_path, problems)
     finally:
         if pictures is not None:

@@ -6,7 +6,6 @@ record malformed, because leaving it out in silence would change what is counted
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from ..readers_webqa_records import (
     record_to_question,
     record_to_texts,
 )
+from .misspelled import check_misspelled
 
 __all__ = ["CATEGORIES", "SPLITS", "WebQARecord", "iterate_webqa_records"]
 
@@ -37,7 +37,6 @@ _LABELLED = ("img_posFacts", "img_negFacts", "txt_posFacts", "txt_negFacts")
 _POOLS = ("img_Facts", "txt_Facts")
 _LAST_IMAGE_ID = FIRST_IMAGE_ID + 9_999_999
 _UNKNOWN_KEYWORDS = "TBD"
-_NEAR = 0.75  # of difflib
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _check_fields(guid: str, fields: Any) -> None:
         raise ValueError(f"expected an object, found {str(fields)[:40]!r}")
     if fields.get("Guid", guid) != guid:
         raise ValueError(f"its field Guid says {fields['Guid']!r}")
-    _check_names(fields, _FIELDS)
+    check_misspelled(fields, _FIELDS)
     labelled = any(name in fields for name in _LABELLED)
     if labelled and any(name in fields for name in _POOLS):
         raise ValueError(f"it has lists of both forms, {', '.join(_LABELLED)} and {', '.join(_POOLS)}")
@@ -117,7 +116,7 @@ def _check_fields(guid: str, fields: Any) -> None:
         if not isinstance(facts, list) or not all(isinstance(fact, dict) for fact in facts):
             raise ValueError(f"{name} must be a list of objects, found {str(facts)[:40]!r}")
         for fact in facts:
-            _check_names(fact, _IMAGE_FIELDS if name in IMAGE_LISTS else _TEXT_FIELDS)
+            check_misspelled(fact, _IMAGE_FIELDS if name in IMAGE_LISTS else _TEXT_FIELDS)
             if name in IMAGE_LISTS and "caption" not in fact:
                 raise ValueError(f"the image {fact.get('image_id')} has no field 'caption'")
     if fields.get("split") not in SPLITS:
@@ -135,19 +134,6 @@ def _check_fields(guid: str, fields: Any) -> None:
             raise ValueError(f"{name} must be a text, found {str(fields[name])[:40]!r}")
     if fields.get("Keywords_A") == _UNKNOWN_KEYWORDS:
         del fields["Keywords_A"]
-
-
-def _check_names(fields: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    absent = [name for name in known if name not in fields]
-    for name in fields:
-        near = [] if name in known else [other for other in absent if _differ_by_one(name, other)]
-        near += [] if name in known else difflib.get_close_matches(name, absent, n=1, cutoff=_NEAR)
-        if near:
-            raise ValueError(f"unknown field {name!r} and no field {near[0]!r}: is it misspelled?")
-
-
-def _differ_by_one(name: str, other: str) -> bool:
-    return len(name) == len(other) and sum(a != b for a, b in zip(name, other, strict=True)) == 1
 
 
 def _check_characters(record: WebQARecord) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..readers_records import Problem, ReaderError, iterate_json_members, report_problem
 from ..readers_webqa import FIRST_IMAGE_ID
+from .prediction_files import write_json_file
 from .webqa import DUMMY_SOURCE
 
 __all__ = [
@@ -97,7 +98,7 @@ def write_webqa_submission(predictions: Mapping[str, Mapping[str, Any]], path: s
         if causes:
             raise ValueError(f"The prediction of {guid!r} cannot be submitted: {'; '.join(causes)}.")
         entries[guid] = {"sources": entry["sources"], "answer": entry["answer"]}
-    Path(path).write_text(json.dumps(entries, indent=4) + "\n", encoding="utf-8")
+    write_json_file(path, entries)
 
 
 def check_webqa_submission(path: str | Path, *, question_ids: Iterable[str] | None = None) -> list[Problem]:
