@@ -7,15 +7,11 @@ Every arm sees as many questions per step and makes two passes of the language m
   always first, the other of another modality, and the list of the relevant ones as target.
 - `ours`: 0 to K candidates, 0 to K of them relevant, in random order; the second pass lists the relevant ones, and a
   relevance is read in both.
-- `ours_noise`: as `ours`, in half of the batches with 1 to 9 distractors by kind, drawn from the index, and in the
-  others with none; all rows of a batch have as many, so that none pays for another's length.
-- `ours_read`: as `ours_noise` without the list: both passes answer, each another batch of questions, and relevance is
-  read in both.
-- `ours_turns`: the first pass answers from the right evidence, as `without`; the second, of half the weight, answers
-  and judges relevance among distractors. So answering is learned mostly from what the answerer shows, which is what
-  was judged relevant, and relevance where there is something to judge.
-- `one_pass`: as `ours_noise` with the answer's pass alone, in which relevance is learned: half the cost (the exception
-  to two passes).
+- `ours_turns` (ours + noise): the first pass answers from the right evidence, as `without`; the second, of half the
+  weight, answers and judges relevance among distractors. So answering is learned mostly from what the answerer shows,
+  which is what was judged relevant, and relevance where there is something to judge. Distractors are 1 to 9, by kind,
+  drawn from the index; all rows of a batch have as many, so that none pays for another's length.
+- `mined`: as `ours_turns`, with labels that the untrained generator mined.
 - `unlabelled`: what one does without relevance labels: answers from whatever is retrieved, twice as many questions.
 """
 
@@ -31,9 +27,9 @@ from rablip.training import NoiseMix, StageTrainer, TrainingPool, make_generator
 from rablip.training.data.batches import draw_questions
 from rablip.training.data.candidates import choose_distinct
 
-ARMS = ("without", "release", "ours", "ours_noise", "ours_read")
+ARMS = ("without", "release", "ours", "ours_turns", "unlabelled", "mined")
 # Those that learn which candidate is relevant.
-JUDGING_ARMS = ("ours", "ours_noise", "ours_read", "ours_turns", "one_pass", "mined")
+JUDGING_ARMS = ("ours", "ours_turns", "mined")
 # What is trained as this arm with labels that were mined is the arm `mined`.
 GOLD_ARM = "ours_turns"
 NOISY_PASS_WEIGHT = 0.5
@@ -65,18 +61,16 @@ def make_arm_batch(
         generator: source of randomness.
         processor: a `RablipProcessor`.
         num_questions: questions per pass.
-        num_items: most candidates shown by `ours_noise` and `unlabelled`.
+        num_items: most candidates shown by `ours_turns` and `unlabelled`.
     """
     if arm == "ours":
         return make_generator_batch(
             pool, generator, processor, num_questions=num_questions, max_candidates=OUR_CANDIDATES
         )
-    if arm == "ours_read":
-        options = {"num_questions": num_questions, "num_items": num_items}
-        return {"passes": [make_arm_batch("one_pass", pool, generator, processor, **options) for _ in range(2)]}
     if arm == "ours_turns":
         drawn = draw_questions(pool, generator, num_questions, answerable_only=True)
         right = _answer_batch(pool, [_gold(pool, example, generator, num_items) for example in drawn], processor)
+        count = int(generator.integers(1, num_items))
         noisy = make_generator_batch(
             pool,
             generator,
@@ -84,20 +78,9 @@ def make_arm_batch(
             num_questions=num_questions,
             max_candidates=num_items,
             askg=False,
-            noise=_draw_noise(generator, num_items),
+            noise=NoiseMix(max_distractors=count, min_distractors=count, clean_rate=0.0),
         )
         return {"passes": [right, noisy], "second_weight": NOISY_PASS_WEIGHT}
-    if arm in ("ours_noise", "one_pass"):
-        is_clean = generator.random() < NoiseMix().clean_rate
-        return make_generator_batch(
-            pool,
-            generator,
-            processor,
-            num_questions=num_questions,
-            max_candidates=num_items,
-            askg=arm == "ours_noise",
-            noise=NoiseMix(max_distractors=0, clean_rate=0.0) if is_clean else _draw_noise(generator, num_items),
-        )
     examples = draw_questions(pool, generator, 2 * num_questions, answerable_only=True)
     show = _retrieved if arm == "unlabelled" else _gold
     first = _answer_batch(
@@ -134,12 +117,6 @@ def chance_level(rows: list[CandidateExample]) -> float:
     """How often a reference drawn at random from the same rows is relevant."""
     judged = [row for row in rows if any(row.relevance)]
     return sum(sum(row.relevance) / len(row.relevance) for row in judged) / len(judged)
-
-
-def _draw_noise(generator: np.random.Generator, num_items: int) -> NoiseMix:
-    """As many distractors for every row of a batch, so that none pays for another's length."""
-    count = int(generator.integers(1, num_items))
-    return NoiseMix(max_distractors=count, min_distractors=count, clean_rate=0.0)
 
 
 def _gold(

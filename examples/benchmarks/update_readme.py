@@ -14,10 +14,7 @@ ARM_NAMES = {
     "without": "without ASKG",
     "release": "the release's ASKG",
     "ours": "ours",
-    "ours_noise": "ours + noise",
-    "ours_read": "ours + noise, read while answering",
-    "ours_turns": "ours + noise, right evidence and distractors in turns",
-    "one_pass": "ours + noise, one pass",
+    "ours_turns": "ours + noise",
     "unlabelled": "no relevance labels",
     "mined": "ours + noise, mined labels",
 }

@@ -37,9 +37,7 @@ def pool() -> TrainingPool:
     return pool
 
 
-@pytest.mark.parametrize(
-    "arm", ["without", "release", "ours", "ours_noise", "ours_read", "ours_turns", "unlabelled", "one_pass"]
-)
+@pytest.mark.parametrize("arm", ["without", "release", "ours", "ours_turns", "unlabelled"])
 def test_every_arm_makes_two_passes_over_as_many_questions(
     arm: str, pool: TrainingPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,7 +50,7 @@ def test_every_arm_makes_two_passes_over_as_many_questions(
     parts = batch["passes"] if "passes" in batch else [batch]
     assert all(len(part["input_ids"]) == 4 for part in parts)
     assert all(bool(np.isfinite(model(**part).loss.item())) for part in parts)
-    assert len(passes) == (1 if arm == "one_pass" else 2)
+    assert len(passes) == 2
     judged = [part for part in parts if "relevance_labels" in part]
     assert bool(judged) == (arm in arms.JUDGING_ARMS), "only our arms say which candidate is relevant"
 
