@@ -24,16 +24,18 @@ from ..knowledge_rablip import ImageRef, QuestionExample
 from ..readers_ids import SeenIds
 from ..readers_records import Problem, iterate_json_entries, report_problem
 from .benchmark import Benchmark
+from .choices import check_choice
 from .corpora import corpus_reader
 from .fields import identifier, required_text, text_list, whole_number
-from .opening import check_choice, existing_file, existing_folder
+from .opening import existing_file, existing_folder
 from .parquet_rows import find_shards, iterate_parquet_rows, picture_of_struct
 from .picture_files import find_picture, row_problem
 from .prediction_files import write_json_file
 
-__all__ = ["open_aokvqa", "parse_text_list", "write_aokvqa_predictions"]
+__all__ = ["SETTINGS", "SPLITS", "open_aokvqa", "parse_text_list", "write_aokvqa_predictions"]
 
-_SPLITS = ("train", "val", "test", "test_w_ans")
+SPLITS = ("train", "val", "test", "test_w_ans")
+SETTINGS = ("full",)
 _MIRRORED = {"val": "validation"}  # what the mirror calls a split where it differs
 _MAX_LIST = 1 << 16  # characters of a list written as Python text
 _Row = tuple[str, Path, Mapping[str, Any]]
@@ -47,7 +49,7 @@ def open_aokvqa(
     images: str | Path | None = None,
     corpus: str | Path | None = None,
     parquet: str | Path | Iterable[str | Path] | None = None,
-    with_pictures: bool = True,
+    pictures: bool = True,
 ) -> Benchmark:
     """Open a split of A-OKVQA.
 
@@ -61,7 +63,7 @@ def open_aokvqa(
         corpus: a CSV file with the columns `kid` and `text` as knowledge base; the benchmark itself has none.
         parquet: files of a mirror, instead of what the root holds. `direct_answers` may be a list, or a list written
             as Python text, which is parsed and never evaluated.
-        with_pictures: False leaves the pictures out, as for scoring predictions that were made elsewhere.
+        pictures: False leaves the pictures out, as for scoring predictions that were made elsewhere.
 
     Returns:
         The benchmark. Missing labels (in "test" they are hidden), repeated ids and missing pictures are problems;
@@ -78,14 +80,14 @@ def open_aokvqa(
         ...        "choices": ["train", "cab"], "correct_choice_idx": 1, "direct_answers": ["cab", "cab", "taxi"],
         ...        "difficult_direct_answer": False}
         >>> _ = (root / "aokvqa_v1p0_val.json").write_text(json.dumps([row]))
-        >>> (example,) = open_aokvqa(root, split="val", with_pictures=False).questions()
+        >>> (example,) = open_aokvqa(root, split="val", pictures=False).questions()
         >>> example.answers, example.metadata["correct_choice"]
         (('cab', 'taxi'), 'cab')
     """
-    check_choice("split of A-OKVQA", split, _SPLITS)
-    check_choice("setting of A-OKVQA", setting, ("full",), "Its questions have no candidates of their own.")
+    check_choice("split of A-OKVQA", split, SPLITS)
+    check_choice("setting of A-OKVQA", setting, SETTINGS)
     folder = existing_folder(root, f"It holds aokvqa_v1p0_{split}.json.")
-    pictures = existing_folder(folder if images is None else images, "It holds the COCO 2017 pictures.")
+    image_folder = existing_folder(folder if images is None else images, "It holds the COCO 2017 pictures.")
     official = folder / f"aokvqa_v1p0_{split}.json"
     advice = "A-OKVQA's files come from its website; a mirror has data/*.parquet."
     given = [parquet] if isinstance(parquet, (str, Path)) else list(parquet or ())
@@ -101,22 +103,22 @@ def open_aokvqa(
         read_knowledge = corpus_reader(files["corpus"])
 
     def picture(row: Mapping[str, Any]) -> tuple[ImageRef, ...]:
-        if not with_pictures:
+        if not pictures:
             return ()
         if row.get("image") is not None:
-            return (picture_of_struct(row["image"], "image", pictures),)
+            return (picture_of_struct(row["image"], "image", image_folder),)
         name = f"{whole_number(row, 'image_id'):012d}.jpg"
-        return (ImageRef(path=find_picture(pictures, [f"{split.partition('_')[0]}2017/{name}", name])),)
+        return (ImageRef(path=find_picture(image_folder, [f"{split.partition('_')[0]}2017/{name}", name])),)
 
     def questions(problems: list[Problem] | None) -> Iterator[QuestionExample]:
-        rows = _mirrored_rows(tables, with_pictures) if tables else _official_rows(files["questions"])
+        rows = _mirrored_rows(tables, pictures) if tables else _official_rows(files["questions"])
         return _examples(rows, picture, split == "test", problems)
 
     return Benchmark(
         name="aokvqa",
         split=split,
         setting=setting,
-        root=pictures,
+        root=image_folder,
         files=files,
         read_questions=questions,
         read_knowledge=read_knowledge,
@@ -201,9 +203,9 @@ def _official_rows(file: Path) -> Iterator[_Row]:
         yield f"entry {number}", file, row
 
 
-def _mirrored_rows(tables: list[Path], with_pictures: bool) -> Iterator[_Row]:
+def _mirrored_rows(tables: list[Path], pictures: bool) -> Iterator[_Row]:
     labels = ("correct_choice_idx", "direct_answers", "rationales", "image_id")
-    optional = (*labels, "image") if with_pictures else labels
+    optional = (*labels, "image") if pictures else labels
     columns = ("question_id", "question", "choices", "difficult_direct_answer")
     for file, number, row in iterate_parquet_rows(tables, columns=columns, optional=optional):
         yield f"row {number}", file, row

@@ -13,8 +13,8 @@ from typing import Any
 
 from ..knowledge_rablip import KnowledgeItem
 from ..readers_records import Problem, iterate_json_members, report_problem
+from .choices import check_choice
 from .fields import readable, required_text, text_list
-from .opening import check_choice
 
 __all__ = ["UNITS", "article_url_of", "read_encyclopedic_kb"]
 

@@ -26,16 +26,18 @@ from ..knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 from ..readers_ids import SeenIds
 from ..readers_records import Problem, report_problem
 from .benchmark import Benchmark
+from .choices import check_choice
 from .csv_rows import iterate_csv_rows
 from .encyclopedic_kb import UNITS, read_encyclopedic_kb
 from .fields import required_text
-from .opening import check_choice, existing_file, existing_folder
+from .opening import existing_file, existing_folder
 from .picture_files import find_picture, read_picture_map, row_problem
 
-__all__ = ["open_encyclopedic_vqa"]
+__all__ = ["QUESTION_TYPES", "SETTINGS", "SPLITS", "open_encyclopedic_vqa"]
 
-_SPLITS = ("train", "val", "test")
-_TYPES = ("templated", "automatic", "multi_answer", "2_hop")
+SPLITS = ("train", "val", "test")
+SETTINGS = ("full",)
+QUESTION_TYPES = ("templated", "automatic", "multi_answer", "2_hop")
 _COLUMNS = ("question", "answer", "dataset_image_ids", "dataset_name", "question_type", "wikipedia_url")
 _SECTION = "evidence_section_id"
 _TEXTS = ("dataset_category_id", "wikipedia_title", "evidence", "evidence_section_title", "question_original")
@@ -56,7 +58,7 @@ def open_encyclopedic_vqa(
     images: str | Path | None = None,
     picture_map: str | Path | Iterable[str | Path] | None = None,
     knowledge: str | Path | None = None,
-    with_pictures: bool = True,
+    pictures: bool = True,
 ) -> Benchmark:
     """Open a split of Encyclopedic-VQA.
 
@@ -73,7 +75,7 @@ def open_encyclopedic_vqa(
         picture_map: files that map iNaturalist ids to paths in `inaturalist/` (a `.json` object, or the data set's
             own annotation files); `train_id2name.json` and `val_id2name.json` of the root by default.
         knowledge: the knowledge base; `encyclopedic_kb_wiki.json` of the root by default, where it is there.
-        with_pictures: False leaves the pictures out, as for scoring predictions that were made elsewhere.
+        pictures: False leaves the pictures out, as for scoring predictions that were made elsewhere.
 
     Returns:
         The benchmark. Malformed rows and missing pictures are problems; questions that have one are left out.
@@ -87,18 +89,18 @@ def open_encyclopedic_vqa(
         >>> root, url = Path(tempfile.mkdtemp()), "https://en.wikipedia.org/wiki/Harbor"
         >>> columns = "question,answer,dataset_image_ids,dataset_name,question_type,wikipedia_url,evidence_section_id"
         >>> _ = (root / "test.csv").write_text(f"{columns}\\nWho?,Ann|Anne,12,inaturalist,templated,{url},3")
-        >>> (example,) = open_encyclopedic_vqa(root, split="test", with_pictures=False).questions()
+        >>> (example,) = open_encyclopedic_vqa(root, split="test", pictures=False).questions()
         >>> example.id, example.answers, example.positive_ids
         ('test-0', ('Ann', 'Anne'), ('https://en.wikipedia.org/wiki/Harbor#3',))
     """
-    check_choice("split of Encyclopedic-VQA", split, _SPLITS)
-    check_choice("setting of Encyclopedic-VQA", setting, ("full",), "Its questions have no candidates of their own.")
+    check_choice("split of Encyclopedic-VQA", split, SPLITS)
+    check_choice("setting of Encyclopedic-VQA", setting, SETTINGS)
     check_choice("unit of Encyclopedic-VQA's knowledge base", units, UNITS)
-    wanted_types = _TYPES if question_types is None else tuple(question_types)
+    wanted_types = QUESTION_TYPES if question_types is None else tuple(question_types)
     for name in wanted_types:
-        check_choice("question type of Encyclopedic-VQA", name, _TYPES)
+        check_choice("question type of Encyclopedic-VQA", name, QUESTION_TYPES)
     folder = existing_folder(root, f"It holds {split}.csv.")
-    pictures = existing_folder(folder if images is None else images, "It holds landmarks/ and inaturalist/.")
+    image_folder = existing_folder(folder if images is None else images, "It holds landmarks/ and inaturalist/.")
     files = {"questions": existing_file([folder / f"{split}.csv"], "It comes from Encyclopedic-VQA's page.")}
     given = [picture_map] if isinstance(picture_map, (str, Path)) else picture_map
     maps = [path for path in map(folder.joinpath, _MAPS) if path.is_file()] if given is None else map(Path, given)
@@ -108,7 +110,7 @@ def open_encyclopedic_vqa(
         files["knowledge"] = existing_file([chosen], f"It is {_KNOWLEDGE} of Encyclopedic-VQA's page, unzipped.")
 
     def questions(problems: list[Problem] | None) -> Iterator[QuestionExample]:
-        picture = _picture_finder(files, pictures) if with_pictures else None
+        picture = _picture_finder(files, image_folder) if pictures else None
         rows = iterate_csv_rows(files["questions"], (*_COLUMNS, _SECTION), problems=problems)
         for number, line, row in rows:
             name = f"{split}-{number}"
@@ -135,7 +137,7 @@ def open_encyclopedic_vqa(
         name="encyclopedic_vqa",
         split=split,
         setting=setting,
-        root=pictures,
+        root=image_folder,
         files=files,
         read_questions=questions,
         read_knowledge=items if "knowledge" in files else None,
@@ -185,8 +187,8 @@ def _example(
 
 def _metadata(row: Mapping[str, str], split: str, units: str) -> dict[str, Any]:
     kind, data_set = row["question_type"], row["dataset_name"]
-    if kind not in _TYPES:
-        raise ValueError(f"question_type must be one of {', '.join(_TYPES)}, found {kind!r}")
+    if kind not in QUESTION_TYPES:
+        raise ValueError(f"question_type must be one of {', '.join(QUESTION_TYPES)}, found {kind!r}")
     if data_set not in ("inaturalist", "landmarks"):
         raise ValueError(f"dataset_name must be inaturalist or landmarks, found {data_set!r}")
     if row.get("encyclopedic_vqa_split", split) != split:

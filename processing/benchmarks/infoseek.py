@@ -25,15 +25,17 @@ from ..knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 from ..readers_ids import SeenIds
 from ..readers_records import Problem, ReaderError, iterate_json_lines, optional_text, report_problem
 from .benchmark import Benchmark
+from .choices import check_choice
 from .fields import answer_text, identifier, required_text, text_list
 from .joining import RowsInStep
-from .opening import check_choice, existing_file, existing_folder
+from .opening import existing_file, existing_folder
 from .picture_files import find_picture, read_picture_map, row_problem
 from .wiki6m import read_wiki6m
 
-__all__ = ["open_infoseek"]
+__all__ = ["SETTINGS", "SPLITS", "open_infoseek"]
 
-_SPLITS = ("train", "val", "test", "human")
+SPLITS = ("train", "val", "test", "human")
+SETTINGS = ("full",)
 _WITHOUT_ANSWERS = ("test", "human")
 # The files that are joined to the questions: field -> end of the name, and the splits that have been released with it.
 _JOINED = {"entity_id": ("withkb", ("train", "val")), "question_type": ("qtype", ("val",))}
@@ -50,7 +52,7 @@ def open_infoseek(
     picture_map: str | Path | Iterable[str | Path] | None = None,
     knowledge: str | Path | None = None,
     max_words: int | None = None,
-    with_pictures: bool = True,
+    pictures: bool = True,
 ) -> Benchmark:
     """Open a split of InfoSeek.
 
@@ -65,7 +67,7 @@ def open_infoseek(
             and `image_path`, or a `.json` object); ids that they lack are looked for as above.
         knowledge: `Wiki6M_ver_1_0.jsonl` or `.jsonl.gz`; by default that of the root, where there is one.
         max_words: longest item in words; None for whole articles.
-        with_pictures: False leaves the pictures out, as for scoring predictions that were made elsewhere.
+        pictures: False leaves the pictures out, as for scoring predictions that were made elsewhere.
 
     Returns:
         The benchmark. Missing pictures, questions without entity or type and the reverse, repeated ids and missing
@@ -81,18 +83,18 @@ def open_infoseek(
         >>> root = Path(tempfile.mkdtemp())
         >>> row = {"data_id": "infoseek_test_0", "image_id": "oven_01963180", "question": "Where does it live?"}
         >>> _ = (root / "infoseek_test.jsonl").write_text(json.dumps(row))
-        >>> [example.question for example in open_infoseek(root, split="test", with_pictures=False).questions()]
+        >>> [example.question for example in open_infoseek(root, split="test", pictures=False).questions()]
         ['Where does it live?']
     """
-    check_choice("split of InfoSeek", split, _SPLITS)
-    check_choice("setting of InfoSeek", setting, ("full",), "Its questions have no candidates of their own.")
+    check_choice("split of InfoSeek", split, SPLITS)
+    check_choice("setting of InfoSeek", setting, SETTINGS)
     if max_words is not None and (isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1):
         raise ValueError(
             f"max_words must be a whole number of 1 or more, or None for whole articles; got {max_words!r}."
         )
     folder = existing_folder(root, f"It holds infoseek_{split}.jsonl.")
     default = folder / "oven_images" if (folder / "oven_images").is_dir() else folder
-    pictures = existing_folder(default if images is None else images, "It holds the OVEN pictures.")
+    image_folder = existing_folder(default if images is None else images, "It holds the OVEN pictures.")
     files = {"questions": existing_file(_forms(folder, f"infoseek_{split}.jsonl"), "It comes from the InfoSeek page.")}
     for field, (end, _) in _JOINED.items():
         present = [path for path in _forms(folder, f"infoseek_{split}_{end}.jsonl") if path.is_file()]
@@ -105,7 +107,7 @@ def open_infoseek(
         files["knowledge"] = existing_file(articles, "It comes from the InfoSeek page.")
 
     def questions(problems: list[Problem] | None) -> Iterator[QuestionExample]:
-        picture = _picture_finder(files, pictures) if with_pictures else None
+        picture = _picture_finder(files, image_folder) if pictures else None
         return _questions(files, split, picture, problems)
 
     def items(problems: list[Problem] | None) -> Iterator[KnowledgeItem]:
@@ -115,7 +117,7 @@ def open_infoseek(
         name="infoseek",
         split=split,
         setting=setting,
-        root=pictures,
+        root=image_folder,
         files=files,
         read_questions=questions,
         read_knowledge=items if "knowledge" in files else None,

@@ -34,13 +34,16 @@ from ..knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 from ..readers_ids import SeenIds
 from ..readers_records import Problem, ReaderError, iterate_json_lines, optional_text, report_problem
 from .benchmark import Benchmark
+from .choices import check_choice
 from .fields import identifier, readable, required_text, text_list
-from .opening import check_choice, existing_folder
+from .opening import existing_folder
 from .parquet_rows import find_shards, iterate_parquet_rows
 from .picture_files import find_picture, row_problem
 
-__all__ = ["M2KR_TASKS", "M2krTask", "open_m2kr"]
+__all__ = ["M2KR_TASKS", "SETTINGS", "SPLITS", "M2krTask", "open_m2kr"]
 
+SPLITS = ("train", "valid", "test")
+SETTINGS = ("full",)
 _KEPT = (
     "image_id",
     "gold_answer",
@@ -76,7 +79,7 @@ class M2krTask:
     """
 
     kind: str
-    splits: tuple[str, ...] = ("train", "valid", "test")
+    splits: tuple[str, ...] = SPLITS
     cutoff: int | None = 5
     has_answers: bool = False
 
@@ -107,7 +110,7 @@ def open_m2kr(
     images: str | Path | None = None,
     instruction: str | None = None,
     with_contents: bool = False,
-    with_pictures: bool = True,
+    pictures: bool = True,
 ) -> Benchmark:
     """Open a split of one task of M2KR, with the passages of that task and split as knowledge.
 
@@ -119,7 +122,7 @@ def open_m2kr(
         images: the folder that `img_path` is relative to; the root by default.
         instruction: for rows that have none, as data of before June 2024.
         with_contents: whether the texts of the positive passages go into the metadata; they are most of the file.
-        with_pictures: False leaves the pictures out, as for scoring predictions that were made elsewhere.
+        pictures: False leaves the pictures out, as for scoring predictions that were made elsewhere.
 
     Returns:
         The benchmark. Malformed rows, repeated ids, missing pictures and questions that begin with their own
@@ -149,12 +152,12 @@ def open_m2kr(
     """
     names = {name.lower(): name for name in M2KR_TASKS} | _OTHER_NAMES
     name = names.get(task.lower(), task)
-    chosen = M2KR_TASKS[check_choice("task of M2KR", name, tuple(M2KR_TASKS))]
+    chosen = M2KR_TASKS[check_choice("task of M2KR", name, M2KR_TASKS)]
     split = {"val": "valid"}.get(split, split)
     check_choice(f"split of M2KR's {name}", split, chosen.splits)
-    check_choice("setting of M2KR", setting, ("full",), "Each task and split has one index.")
+    check_choice("setting of M2KR", setting, SETTINGS)
     folder = existing_folder(root, f"It holds {name}_data and {name}_passages.")
-    pictures = existing_folder(folder if images is None else images, "It is what img_path is relative to.")
+    image_folder = existing_folder(folder if images is None else images, "It is what img_path is relative to.")
     data = _tables(folder / f"{name}_data", split)
     passages = _tables(folder / f"{name}_passages", f"{split}_passages")
 
@@ -168,7 +171,7 @@ def open_m2kr(
                 if not seen.add(row_id):
                     raise ValueError("its question_id appears twice")
                 metadata = {"task": name, "kind": chosen.kind} | _metadata(row, chosen, instruction, with_contents)
-                example = _example(row_id, row, metadata, pictures if with_pictures else None)
+                example = _example(row_id, row, metadata, image_folder if pictures else None)
             except (ValueError, TypeError) as error:
                 report_problem(row_problem(place, file, error), problems)
                 continue
@@ -178,7 +181,7 @@ def open_m2kr(
         name=f"m2kr_{name.lower()}",
         split=split,
         setting=setting,
-        root=pictures,
+        root=image_folder,
         files={f"questions {number}": path for number, path in enumerate(data)}
         | {f"passages {number}": path for number, path in enumerate(passages)},
         read_questions=questions,
@@ -256,12 +259,14 @@ def _metadata(row: Mapping[str, Any], task: M2krTask, instruction: str | None, c
     return metadata | {field: row[field] for field in _KEPT if row.get(field) is not None}
 
 
-def _example(row_id: str, row: Mapping[str, Any], metadata: dict[str, Any], pictures: Path | None) -> QuestionExample:
+def _example(
+    row_id: str, row: Mapping[str, Any], metadata: dict[str, Any], image_folder: Path | None
+) -> QuestionExample:
     if row["pos_item_ids"] is None:
         raise ValueError("field 'pos_item_ids' must be a list, found None")
     images: tuple[ImageRef, ...] = ()
-    if pictures is not None and "img_path" in metadata:
-        images = (ImageRef(path=find_picture(pictures, [metadata["img_path"]])),)
+    if image_folder is not None and "img_path" in metadata:
+        images = (ImageRef(path=find_picture(image_folder, [metadata["img_path"]])),)
     kind = row.get("question_type")
     return QuestionExample(
         id=row_id,

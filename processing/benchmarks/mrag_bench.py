@@ -22,30 +22,30 @@ from ..knowledge_rablip import ImageRef, KnowledgeItem, QuestionExample
 from ..readers_ids import SeenIds
 from ..readers_records import Problem, optional_text, report_problem
 from .benchmark import Benchmark
+from .choices import check_choice
 from .fields import answer_text, identifier, required_text
-from .opening import check_choice, existing_folder
+from .opening import existing_folder
 from .parquet_rows import find_shards, iterate_parquet_rows, picture_of_struct
 from .picture_files import row_problem
 
-__all__ = ["open_mrag_bench"]
+__all__ = ["SETTINGS", "SPLITS", "open_mrag_bench"]
 
-_SETTINGS = ("gt", "retrieved")
+SPLITS = ("test",)
+SETTINGS = ("gt", "retrieved")
 _LETTERS = ("A", "B", "C", "D")
 _ONE_PICTURE = "Incomplete"
 _TEXTS = ("aspect", "image_type", "source")
 _BATCH = 4  # rows of about three megabytes of pictures
 
 
-def open_mrag_bench(
-    root: str | Path, *, split: str = "test", setting: str = "gt", with_pictures: bool = True
-) -> Benchmark:
+def open_mrag_bench(root: str | Path, *, split: str = "test", setting: str = "gt", pictures: bool = True) -> Benchmark:
     """Open MRAG-Bench.
 
     Args:
         root: the folder of `data/test-00000-of-00028.parquet` and so on, or of these files themselves.
         split: "test".
         setting: where evidence comes from: "gt" or "retrieved".
-        with_pictures: False leaves the pictures of the questions out, as for scoring predictions that were made
+        pictures: False leaves the pictures of the questions out, as for scoring predictions that were made
             elsewhere.
 
     Returns:
@@ -70,15 +70,15 @@ def open_mrag_bench(
         >>> sum(1 for item in benchmark.knowledge())
         5
     """
-    check_choice("split of MRAG-Bench", split, ("test",))
-    check_choice("setting of MRAG-Bench", setting, _SETTINGS)
+    check_choice("split of MRAG-Bench", split, SPLITS)
+    check_choice("setting of MRAG-Bench", setting, SETTINGS)
     folder = existing_folder(root, "It holds data/test-*.parquet.")
     tables = find_shards(folder / "data", split) or find_shards(folder, split)
     if not tables:
         raise FileNotFoundError(f"There are no files {split}-*.parquet in {folder / 'data'} nor in {folder}.")
 
     def questions(problems: list[Problem] | None) -> Iterator[QuestionExample]:
-        return _questions(tables, folder, setting, with_pictures, problems)
+        return _questions(tables, folder, setting, pictures, problems)
 
     def items(problems: list[Problem] | None) -> Iterator[KnowledgeItem]:
         return _items(tables, folder, setting, problems)
@@ -95,11 +95,11 @@ def open_mrag_bench(
 
 
 def _questions(
-    tables: Sequence[Path], root: Path, setting: str, with_pictures: bool, problems: list[Problem] | None
+    tables: Sequence[Path], root: Path, setting: str, pictures: bool, problems: list[Problem] | None
 ) -> Iterator[QuestionExample]:
     evidence = f"{setting}_images"
     columns = ["id", "question", *_LETTERS, "answer_choice", "answer", "scenario", evidence]
-    columns += ["image"] if with_pictures else []
+    columns += ["image"] if pictures else []
     rows = iterate_parquet_rows(
         tables, columns=columns, optional=_TEXTS, leaves=[f"{evidence}.path"], batch_size=_BATCH
     )
@@ -111,7 +111,7 @@ def _questions(
             place = f"row {number} (id {name})"
             if not seen.add(name):
                 raise ValueError("its id appears twice")
-            images = (picture_of_struct(row["image"], "image", root),) if with_pictures else ()
+            images = (picture_of_struct(row["image"], "image", root),) if pictures else ()
             example = _example(name, row, images, setting)
         except (ValueError, TypeError) as error:
             report_problem(row_problem(place, file, error), problems)

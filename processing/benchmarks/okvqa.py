@@ -22,16 +22,20 @@ from ..knowledge_rablip import ImageRef, QuestionExample
 from ..readers_ids import SeenIds
 from ..readers_records import Problem, ReaderError, iterate_json_entries, optional_text, report_problem
 from .benchmark import Benchmark
+from .choices import check_choice
 from .corpora import corpus_reader
 from .fields import answer_text, identifier, required_text, text_list, whole_number
 from .joining import RowsInStep
-from .opening import check_choice, existing_file, existing_folder
+from .opening import existing_file, existing_folder
 from .parquet_rows import find_shards, iterate_parquet_rows, picture_of_struct
 from .picture_files import find_picture, row_problem
 from .prediction_files import check_answered_ids, write_json_file
 
-__all__ = ["open_okvqa", "write_vqa_results"]
+__all__ = ["SETTINGS", "SPLITS", "open_okvqa", "write_vqa_results"]
 
+SPLITS = ("train", "test")
+SETTINGS = ("full",)
+# The part that a name stands for: the val2014 files are the test split.
 _PARTS = {"train": "train2014", "test": "val2014", "val": "val2014", "train2014": "train2014", "val2014": "val2014"}
 _KEPT = ("question_type", "answer_type")
 _Picture = Callable[[int], tuple[ImageRef, ...]]
@@ -45,7 +49,7 @@ def open_okvqa(
     images: str | Path | None = None,
     corpus: str | Path | None = None,
     parquet: str | Path | Iterable[str | Path] | None = None,
-    with_pictures: bool = True,
+    pictures: bool = True,
 ) -> Benchmark:
     """Open a split of OK-VQA.
 
@@ -59,7 +63,7 @@ def open_okvqa(
         corpus: a CSV file with the columns `kid` and `text` as knowledge base; the benchmark itself has none.
         parquet: files of a mirror, instead of what the root holds. `answers` may be a list of texts or of objects
             with `answer`, `raw_answer` and `answer_id`.
-        with_pictures: False leaves the pictures out, as for scoring predictions that were made elsewhere.
+        pictures: False leaves the pictures out, as for scoring predictions that were made elsewhere.
 
     Returns:
         The benchmark. Questions without annotation, annotations without question, repeated ids and missing pictures
@@ -76,14 +80,14 @@ def open_okvqa(
         >>> given = {"question_id": 1, "image_id": 9, "answers": [{"answer_id": 1, "answer": "race"}]}
         >>> _ = (root / "OpenEnded_mscoco_val2014_questions.json").write_text(json.dumps({"questions": [asked]}))
         >>> _ = (root / "mscoco_val2014_annotations.json").write_text(json.dumps({"annotations": [given]}))
-        >>> benchmark = open_okvqa(root, split="test", with_pictures=False)
+        >>> benchmark = open_okvqa(root, split="test", pictures=False)
         >>> [(example.id, example.answers) for example in benchmark.questions()]
         [('1', ('race',))]
     """
-    part = _PARTS[check_choice("split of OK-VQA", split, tuple(_PARTS), "Its val2014 files are the test split.")]
-    check_choice("setting of OK-VQA", setting, ("full",), "Its questions have no candidates of their own.")
+    part = _PARTS[check_choice("split of OK-VQA", split, _PARTS)]
+    check_choice("setting of OK-VQA", setting, SETTINGS)
     folder = existing_folder(root, f"It holds OpenEnded_mscoco_{part}_questions.json and its annotations.")
-    pictures = existing_folder(folder if images is None else images, "It holds the COCO 2014 pictures.")
+    image_folder = existing_folder(folder if images is None else images, "It holds the COCO 2014 pictures.")
     tables = _given_files(parquet)
     if not tables and not (folder / f"OpenEnded_mscoco_{part}_questions.json").is_file():
         tables = find_shards(folder / "data", part)
@@ -98,22 +102,22 @@ def open_okvqa(
         read_knowledge = corpus_reader(files["corpus"])
 
     def picture(image_id: int) -> tuple[ImageRef, ...]:
-        if not with_pictures:
+        if not pictures:
             return ()
         name = f"COCO_{part}_{image_id:012d}.jpg"
-        return (ImageRef(path=find_picture(pictures, [f"{part}/{name}", name])),)
+        return (ImageRef(path=find_picture(image_folder, [f"{part}/{name}", name])),)
 
     def questions(problems: list[Problem] | None) -> Iterator[QuestionExample]:
         if not tables:
             yield from _official_questions(files["questions"], files["annotations"], picture, problems)
         else:
-            yield from _mirrored_questions(tables, pictures, picture, with_pictures, problems)
+            yield from _mirrored_questions(tables, image_folder, picture, pictures, problems)
 
     return Benchmark(
         name="okvqa",
         split="train" if part == "train2014" else "test",
         setting=setting,
-        root=pictures,
+        root=image_folder,
         files=files,
         read_questions=questions,
         read_knowledge=read_knowledge,
@@ -203,11 +207,11 @@ def _annotations(file: Path, problems: list[Problem] | None) -> Iterator[tuple[s
 
 
 def _mirrored_questions(
-    tables: list[Path], pictures: Path, picture: _Picture, with_pictures: bool, problems: list[Problem] | None
+    tables: list[Path], image_folder: Path, picture: _Picture, pictures: bool, problems: list[Problem] | None
 ) -> Iterator[QuestionExample]:
     seen = SeenIds()
     columns = ("question_id", "question", "answers")
-    optional = ("image_id", *_KEPT, *(("image",) if with_pictures else ()))
+    optional = ("image_id", *_KEPT, *(("image",) if pictures else ()))
     for file, number, row in iterate_parquet_rows(tables, columns=columns, optional=optional):
         place = f"row {number}"
         try:
@@ -218,8 +222,8 @@ def _mirrored_questions(
             image_id = None if row.get("image_id") is None else whole_number(row, "image_id")
             images: tuple[ImageRef, ...] = ()
             if row.get("image") is not None:
-                images = (picture_of_struct(row["image"], "image", pictures),)
-            elif image_id is None and with_pictures:
+                images = (picture_of_struct(row["image"], "image", image_folder),)
+            elif image_id is None and pictures:
                 raise ValueError("it has neither a picture nor an image_id")
             elif image_id is not None:
                 images = picture(image_id)

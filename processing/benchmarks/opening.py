@@ -1,38 +1,11 @@
-"""What every reader checks before it reads: the names it was given, and that the files are there."""
+"""What every reader checks before it reads: that the files and folders are there."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["check_choice", "existing_file", "existing_folder"]
-
-
-def check_choice(what: str, value: str, allowed: Sequence[str], reason: str = "") -> str:
-    """The value, once it is one of those allowed.
-
-    Args:
-        what: of what it is the name, as "split of OK-VQA".
-        value: the name that was given.
-        allowed: the names there are.
-        reason: why there are no others, as a sentence; appended to the error.
-
-    Raises:
-        ValueError: it is none of them; names the nearest.
-
-    Example:
-        >>> check_choice("split of A-OKVQA", "trian", ["train", "val"])
-        Traceback (most recent call last):
-        ...
-        ValueError: There is no split of A-OKVQA called 'trian' (did you mean 'train'?); there is: train, val.
-    """
-    if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        tail = f" {reason}" if reason else ""
-        raise ValueError(f"There is no {what} called {value!r}{hint}; there is: {', '.join(allowed)}.{tail}")
-    return value
+__all__ = ["existing_file", "existing_folder"]
 
 
 def existing_file(candidates: Sequence[Path], advice: str) -> Path:

@@ -66,7 +66,7 @@ def find_picture(folder: Path, names: Sequence[str]) -> str:
 
     Raises:
         MissingPictureError: none of them is there; names all that were looked for.
-        ValueError: a name leads out of the folder.
+        ValueError: a name, or the link that it is, leads out of the folder.
 
     Example:
         >>> import tempfile
@@ -76,8 +76,16 @@ def find_picture(folder: Path, names: Sequence[str]) -> str:
         '1.JPEG'
     """
     confined = [confined_name(name) for name in names]
+    inside = folder.resolve()
     for name in confined:
-        if (folder / name).is_file():
+        try:
+            file = (inside / name).resolve()
+            there = file.is_file()
+        except (OSError, RuntimeError) as error:  # too long a name, a circle of symbolic links
+            raise ValueError(f"the picture {name[:120]!r} cannot be looked for: {error}") from error
+        if there and not file.is_relative_to(inside):
+            raise ValueError(f"the picture {name!r} is a link that leads out of the folder of the pictures, {folder}")
+        if there:
             return name
     others = f" (nor {', '.join(confined[1:])})" if confined[1:] else ""
     raise MissingPictureError(folder / confined[0], f"the picture is missing: {folder} has no {confined[0]}{others}")

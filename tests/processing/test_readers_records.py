@@ -115,6 +115,22 @@ def test_entries_equal_json_load_for_any_window(
         assert list(iterate_json_entries(inside, "questions")) == list(enumerate(entries, start=1))
 
 
+@given(entries=st.lists(VALUES, min_size=1, max_size=4), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_file_that_is_cut_off_is_read_to_its_end(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[Any], data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("json")
+    for content, member in ((entries, None), ({"info": {}, "questions": entries, "rest": [1]}, "questions")):
+        text = json.dumps(content)
+        cut = text[: data.draw(st.integers(0, len(text) - 1))]
+        with pytest.raises(ReaderError):
+            list(iterate_json_entries(write(folder, cut), member))
+        if member:
+            with pytest.raises(ReaderError):
+                list(iterate_json_members(write(folder, cut)))
+
+
 @pytest.mark.parametrize(
     ("text", "line", "cause"),
     [

@@ -62,7 +62,7 @@ def test_a_labelled_question(tmp_path: Path, split: str, place: str) -> None:
 def test_the_test_split_hides_its_labels_and_no_other_does(tmp_path: Path) -> None:
     for split in ("test", "val"):
         write_json(tmp_path / f"aokvqa_v1p0_{split}.json", [hidden()])
-    (example,) = open_aokvqa(tmp_path, split="test", with_pictures=False).questions()
+    (example,) = open_aokvqa(tmp_path, split="test", pictures=False).questions()
     assert (example.answers, example.answerable) == ((), False)
     assert example.metadata == {
         "choices": ("skateboarder", "train", "delivery", "cab"),
@@ -71,13 +71,13 @@ def test_the_test_split_hides_its_labels_and_no_other_does(tmp_path: Path) -> No
         "image_id": 299207,
     }
     with pytest.raises(ReaderError, match=r"entry 1 \(question_id q1\): it has no direct_answers"):
-        list(open_aokvqa(tmp_path, split="val", with_pictures=False).questions())
+        list(open_aokvqa(tmp_path, split="val", pictures=False).questions())
 
 
 def test_splits_and_settings_have_names(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="called 'validation'; there is: train, val, test, test_w_ans"):
+    with pytest.raises(ValueError, match="split of A-OKVQA 'validation'.*Known: train, val, test, test_w_ans"):
         open_aokvqa(tmp_path, split="validation")
-    with pytest.raises(ValueError, match="no candidates of their own"):
+    with pytest.raises(ValueError, match="setting of A-OKVQA 'distractor'"):
         open_aokvqa(tmp_path, split="val", setting="distractor")
     with pytest.raises(FileNotFoundError, match=r"aokvqa_v1p0_val\.json\. A-OKVQA's files come from"):
         open_aokvqa(tmp_path, split="val")
@@ -103,7 +103,7 @@ def test_splits_and_settings_have_names(tmp_path: Path) -> None:
 )
 def test_a_malformed_row_is_named_and_the_others_read(tmp_path: Path, changes: dict[str, Any], cause: str) -> None:
     file = write_json(tmp_path / "aokvqa_v1p0_val.json", [row("a"), row("b", **changes), row("a"), "text", row("c")])
-    benchmark = open_aokvqa(tmp_path, split="val", with_pictures=False)
+    benchmark = open_aokvqa(tmp_path, split="val", pictures=False)
     examples, problems = questions_of(benchmark)
     assert [example.id for example in examples] == ["a", "c"]
     assert [(place.split(" (")[0], name) for place, name, _ in causes(problems)] == [
@@ -114,6 +114,22 @@ def test_a_malformed_row_is_named_and_the_others_read(tmp_path: Path, changes: d
     assert cause in problems[0].cause and "appears twice" in problems[1].cause and "'text'" in problems[2].cause
     with pytest.raises(ReaderError, match=r"aokvqa_v1p0_val\.json: entry 2"):
         list(benchmark.questions())
+
+
+def test_metadata_holds_what_the_official_scores_need(tmp_path: Path) -> None:
+    """Direct answers: 8, 1 and 0 equal ones give 1, 1/3 and 0; the difficult question leaves that mean only."""
+    rows = [row("a"), row("b"), row("c", difficult_direct_answer=True), row("d")]
+    write_json(tmp_path / "aokvqa_v1p0_val.json", rows)
+    examples = list(open_aokvqa(tmp_path, split="val", pictures=False).questions())
+    predictions = {"a": "cab", "b": "bus", "c": "cab", "d": "Cab"}  # nothing is normalised: "Cab" is wrong
+    scores = [
+        min(1, example.metadata["direct_answers"].count(predictions[example.id]) / 3)
+        for example in examples
+        if not example.metadata["difficult_direct_answer"]
+    ]
+    assert sum(scores) / len(scores) == pytest.approx((1 + 1 / 3 + 0) / 3)
+    chosen = [example.metadata["correct_choice"] == predictions[example.id] for example in examples]
+    assert sum(chosen) / len(examples) == 0.5
 
 
 def test_missing_pictures_are_counted(tmp_path: Path) -> None:
@@ -143,7 +159,7 @@ def test_the_hidden_split_of_a_mirror(tmp_path: Path) -> None:
         | {"correct_choice_idx": None, "direct_answers": None, "rationales": []}
     ]
     file = write_parquet(tmp_path / "test.parquet", rows)
-    (example,) = open_aokvqa(tmp_path, split="test", parquet=str(file), with_pictures=False).questions()
+    (example,) = open_aokvqa(tmp_path, split="test", parquet=str(file), pictures=False).questions()
     assert example.metadata["hidden_labels"] is True
 
 

@@ -95,7 +95,7 @@ def test_a_question_of_two_hops(tmp_path: Path) -> None:
     two = {"question_type": "2_hop", "wikipedia_url": f"{WIKI}A|{WIKI}B", "evidence_section_title": "x|y"}
     rows = [row(evidence_section_id=ids, **two) for ids in ("2|5", "|5", "")] + [row()]
     write_files(tmp_path, rows)
-    examples = list(open_encyclopedic_vqa(tmp_path, split="test", with_pictures=False).questions())
+    examples = list(open_encyclopedic_vqa(tmp_path, split="test", pictures=False).questions())
     assert [example.hops for example in examples[:3]] == [
         [[f"{WIKI}A#2"], [f"{WIKI}B#5"]],
         [[], [f"{WIKI}B#5"]],
@@ -104,16 +104,16 @@ def test_a_question_of_two_hops(tmp_path: Path) -> None:
     assert [example.positive_ids for example in examples[:3]] == [(f"{WIKI}A#2", f"{WIKI}B#5"), (f"{WIKI}B#5",), ()]
     assert examples[1].metadata["evidence_section_ids"] == (None, 5)
     assert examples[0].metadata["wikipedia_urls"] == (f"{WIKI}A", f"{WIKI}B")
-    articles = list(open_encyclopedic_vqa(tmp_path, split="test", units="article", with_pictures=False).questions())
+    articles = list(open_encyclopedic_vqa(tmp_path, split="test", units="article", pictures=False).questions())
     assert [example.positive_ids for example in articles[:3]] == [(f"{WIKI}A", f"{WIKI}B")] * 3
     single = ("templated", "automatic", "multi_answer")
-    kept = open_encyclopedic_vqa(tmp_path, split="test", question_types=single, with_pictures=False).questions()
+    kept = open_encyclopedic_vqa(tmp_path, split="test", question_types=single, pictures=False).questions()
     assert [example.id for example in kept] == ["test-3"], "a row keeps its number whatever is left out"
 
 
 def test_parts_of_an_answer_stay_joined(tmp_path: Path) -> None:
     write_files(tmp_path, [row(question_type="multi_answer", answer="red&&blue and green|red&&teal", evidence="")])
-    (example,) = open_encyclopedic_vqa(tmp_path, split="test", with_pictures=False).questions()
+    (example,) = open_encyclopedic_vqa(tmp_path, split="test", pictures=False).questions()
     assert example.metadata["answer"] == "red&&blue and green|red&&teal"
     assert example.metadata["references"] == example.answers == ("red&&blue and green", "red&&teal")
     assert "evidence" not in example.metadata
@@ -166,7 +166,7 @@ def test_the_map_may_be_an_annotation_file_of_inaturalist(tmp_path: Path) -> Non
 )
 def test_a_malformed_row_is_named_and_the_others_read(tmp_path: Path, changes: dict[str, str], cause: str) -> None:
     write_files(tmp_path, [row(evidence_section_id="1.0"), row(**changes), row(evidence_section_id="")])
-    benchmark = open_encyclopedic_vqa(tmp_path, split="test", with_pictures=False)
+    benchmark = open_encyclopedic_vqa(tmp_path, split="test", pictures=False)
     examples, problems = questions_of(benchmark)
     assert [example.id for example in examples] == ["test-0", "test-2"]
     assert [example.positive_ids for example in examples] == [(f"{WIKI}Dwarf_cornel#1",), ()]
@@ -203,7 +203,7 @@ def test_a_file_without_its_columns_or_with_broken_rows(tmp_path: Path) -> None:
     file = write_files(tmp_path, [row(evidence="one line"), row(evidence="x"), row(evidence="x")]) / "test.csv"
     lines = file.read_text().splitlines()
     file.write_text("\n".join([lines[0], lines[1], lines[2] + ",more", "", lines[3], "cut off"]))
-    examples, problems = questions_of(open_encyclopedic_vqa(tmp_path, split="test", with_pictures=False))
+    examples, problems = questions_of(open_encyclopedic_vqa(tmp_path, split="test", pictures=False))
     assert [example.id for example in examples] == ["test-0", "test-2"]
     assert [(problem.id, problem.cause) for problem in problems] == [
         ("line 3", "expected 14 cells as in the header, found 15"),
@@ -211,22 +211,22 @@ def test_a_file_without_its_columns_or_with_broken_rows(tmp_path: Path) -> None:
     ]
     file.write_text("\n".join([lines[0], lines[1], 'no end,"' + lines[2]]))
     with pytest.raises(ReaderError, match=r"test\.csv: line 3: malformed CSV"):
-        list(open_encyclopedic_vqa(tmp_path, split="test", with_pictures=False).questions(problems=[]))
+        list(open_encyclopedic_vqa(tmp_path, split="test", pictures=False).questions(problems=[]))
     file.write_bytes(lines[0].encode() + b"\n\xff\xfe,")
     with pytest.raises(ReaderError, match=r"test\.csv: .*not UTF-8"):
-        list(open_encyclopedic_vqa(tmp_path, split="test", with_pictures=False).questions(problems=[]))
+        list(open_encyclopedic_vqa(tmp_path, split="test", pictures=False).questions(problems=[]))
     file.write_text(lines[0] + ",answer\n")
     with pytest.raises(ReaderError, match="the column 'answer' twice"):
-        list(open_encyclopedic_vqa(tmp_path, split="test", with_pictures=False).questions(problems=[]))
+        list(open_encyclopedic_vqa(tmp_path, split="test", pictures=False).questions(problems=[]))
 
 
 def test_names_of_splits_and_settings(tmp_path: Path) -> None:
     write_files(tmp_path, [])
     for options, cause in (
-        ({"split": "tset"}, "split of Encyclopedic-VQA called 'tset'"),
-        ({"split": "test", "setting": "distractor"}, "no candidates of their own"),
-        ({"split": "test", "units": "paragraph"}, "unit of Encyclopedic-VQA's knowledge base called 'paragraph'"),
-        ({"split": "test", "question_types": ["two_hop"]}, "question type of Encyclopedic-VQA called 'two_hop'"),
+        ({"split": "tset"}, "split of Encyclopedic-VQA 'tset'"),
+        ({"split": "test", "setting": "distractor"}, "setting of Encyclopedic-VQA 'distractor'"),
+        ({"split": "test", "units": "paragraph"}, "unit of Encyclopedic-VQA's knowledge base 'paragraph'"),
+        ({"split": "test", "question_types": ["two_hop"]}, "question type of Encyclopedic-VQA 'two_hop'"),
     ):
         with pytest.raises(ValueError, match=cause):
             open_encyclopedic_vqa(tmp_path, **options)  # type: ignore[arg-type]
@@ -249,7 +249,7 @@ def article(name: str, **changes: Any) -> dict[str, Any]:
 def test_sections_and_articles_are_items(tmp_path: Path) -> None:
     write_files(tmp_path, [row(wikipedia_url=WIKI + "Cornel")])
     write_json(tmp_path / "encyclopedic_kb_wiki.json", {WIKI + "Cornel": article("Cornel")}, crlf=True, bom=True)
-    items, problems = items_of(open_encyclopedic_vqa(tmp_path, split="test", with_pictures=False))
+    items, problems = items_of(open_encyclopedic_vqa(tmp_path, split="test", pictures=False))
     assert problems == []
     assert [(item.id, item.title, item.text) for item in items] == [
         (f"{WIKI}Cornel#0", "Cornel", "Cornel is a plant."),
@@ -262,7 +262,7 @@ def test_sections_and_articles_are_items(tmp_path: Path) -> None:
         "section_title": "Description",
     }
     assert {article_url_of(item.id) for item in items} == {f"{WIKI}Cornel"} == {item.source for item in items}
-    benchmark = open_encyclopedic_vqa(tmp_path, split="test", units="article", with_pictures=False)
+    benchmark = open_encyclopedic_vqa(tmp_path, split="test", units="article", pictures=False)
     ((whole,), _), (example,) = items_of(benchmark), benchmark.questions()
     assert (whole.id, example.positive_ids) == (f"{WIKI}Cornel", (f"{WIKI}Cornel",))
     assert whole.text == "Cornel is a plant.\n\nDescription\nIt grows to 20 cm.\n\nUses\nIt is eaten."
@@ -303,12 +303,12 @@ def test_a_knowledge_base_that_is_damaged_is_an_error_with_its_place(tmp_path: P
 
 def test_memory_stays_flat_in_the_size_of_the_files(tmp_path: Path) -> None:
     peaks = []
-    for count in (200, 2_000):
+    for count in (100, 1_000):
         file = write_json(tmp_path / f"{count}.json", {WIKI + str(n): article(str(n)) for n in range(count)})
         peaks.append(peak(lambda file=file: read_encyclopedic_kb(file)))  # type: ignore[misc]
     assert peaks[1] < 1.3 * peaks[0], peaks
     peaks = []
-    for count in (200, 2_000):
+    for count in (100, 1_000):
         write_files(tmp_path, [row()] * count)
-        peaks.append(peak(open_encyclopedic_vqa(tmp_path, split="test", with_pictures=False).questions))
+        peaks.append(peak(open_encyclopedic_vqa(tmp_path, split="test", pictures=False).questions))
     assert peaks[1] < 1.3 * peaks[0], peaks

@@ -73,7 +73,7 @@ def test_a_question_of_the_val_split(tmp_path: Path) -> None:
 def test_splits_without_labels(tmp_path: Path, split: str) -> None:
     asked = {"data_id": "infoseek_test_0", "image_id": "oven_1", "question": "Where?"}
     write_lines(tmp_path / f"infoseek_{split}.jsonl", [asked, row(1)])
-    hidden, shown = open_infoseek(tmp_path, split=split, with_pictures=False).questions()
+    hidden, shown = open_infoseek(tmp_path, split=split, pictures=False).questions()
     assert hidden.metadata == {"image_id": "oven_1", "hidden_labels": True}
     assert (hidden.answers, hidden.positive_ids, hidden.category) == ((), (), "")
     assert "hidden_labels" not in shown.metadata and shown.answers
@@ -84,7 +84,7 @@ def test_files_that_are_compressed(tmp_path: Path) -> None:
     for file in list(tmp_path.iterdir()):
         (tmp_path / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
         file.unlink()
-    examples, problems = questions_of(open_infoseek(tmp_path, split="val", with_pictures=False))
+    examples, problems = questions_of(open_infoseek(tmp_path, split="val", pictures=False))
     assert (len(examples), problems) == (3, [])
 
 
@@ -99,7 +99,7 @@ NUMERICAL = [
 def test_numerical_answers_are_kept_as_they_are(tmp_path: Path, value: Any) -> None:
     types = [{"data_id": name_of(0), "question_type": "Numerical"}]
     write_files(tmp_path, [row(answer=[1.0], answer_eval=value)], types=types)
-    (example,) = open_infoseek(tmp_path, split="val", with_pictures=False).questions()
+    (example,) = open_infoseek(tmp_path, split="val", pictures=False).questions()
     assert example.metadata["answer_eval"] == value and example.answers == ("1.0",)
 
 
@@ -143,7 +143,7 @@ def test_what_is_missing_on_either_side_is_counted(tmp_path: Path) -> None:
     entities = [{"data_id": name_of(number), "entity_id": f"Q{number}"} for number in (2, 0, 9, 1, 2)]
     types = [{"data_id": name_of(number), "question_type": "Time"} for number in (0, 2, 7, 3)]
     write_files(tmp_path, rows, entities=[*entities, {"data_id": name_of(3)}], types=types)
-    examples, problems = questions_of(open_infoseek(tmp_path, split="val", with_pictures=False))
+    examples, problems = questions_of(open_infoseek(tmp_path, split="val", pictures=False))
     assert [example.id for example in examples] == [name_of(0), name_of(2)]
     assert sorted(causes(problems)) == sorted(
         [
@@ -166,7 +166,7 @@ def test_what_is_missing_on_either_side_is_counted(tmp_path: Path) -> None:
 def test_a_file_to_join_that_is_missing_is_one_problem(tmp_path: Path) -> None:
     write_files(tmp_path, [row(0), row(1)])
     (tmp_path / "infoseek_val_withkb.jsonl").unlink()
-    benchmark = open_infoseek(tmp_path, split="val", with_pictures=False)
+    benchmark = open_infoseek(tmp_path, split="val", pictures=False)
     examples, problems = questions_of(benchmark)
     assert [(example.positive_ids, example.category) for example in examples] == [((), "String")] * 2
     cause = "the file is missing: the questions are read without entity_id"
@@ -183,7 +183,7 @@ def test_a_file_to_join_that_is_damaged_is_an_error_and_not_a_row_of_problems(tm
     data = gzip.compress(file.read_bytes())
     file.write_bytes(data[: len(data) // 2])
     with pytest.raises(ReaderError, match=r"qtype\.jsonl: line \d+: the compressed data is damaged or cut off"):
-        list(open_infoseek(tmp_path, split="val", with_pictures=False).questions(problems=[]))
+        list(open_infoseek(tmp_path, split="val", pictures=False).questions(problems=[]))
 
 
 def test_broken_lines_are_named(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_broken_lines_are_named(tmp_path: Path) -> None:
     file = tmp_path / "infoseek_val.jsonl"
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n") + b'[1]\r\n{"data_id": "infosee')
     problems: list[Problem] = []
-    examples = list(open_infoseek(tmp_path, split="val", with_pictures=False).questions(problems=problems))
+    examples = list(open_infoseek(tmp_path, split="val", pictures=False).questions(problems=problems))
     assert len(examples) == 2 and [problem.id for problem in problems] == ["line 3", "line 4"]
 
 
@@ -258,7 +258,7 @@ def test_memory_of_the_join_does_not_grow_with_the_files(tmp_path: Path) -> None
         folder = tmp_path / str(count)
         folder.mkdir()
         write_files(folder, [row(number) for number in range(count)])
-        peaks.append(peak(open_infoseek(folder, split="val", with_pictures=False).questions))
+        peaks.append(peak(open_infoseek(folder, split="val", pictures=False).questions))
     assert peaks[1] < 1.3 * peaks[0], peaks
 
 
@@ -274,9 +274,9 @@ def test_rows_in_step_are_those_of_a_dict(data: st.DataObject, names: list[str])
 
 def test_names_of_splits_and_settings(tmp_path: Path) -> None:
     write_files(tmp_path, [])
-    with pytest.raises(ValueError, match="split of InfoSeek called 'valid'"):
+    with pytest.raises(ValueError, match="split of InfoSeek 'valid'. Did you mean 'val'"):
         open_infoseek(tmp_path, split="valid")
-    with pytest.raises(ValueError, match="no candidates of their own"):
+    with pytest.raises(ValueError, match="setting of InfoSeek 'distractor'"):
         open_infoseek(tmp_path, split="val", setting="distractor")
     with pytest.raises(ValueError, match="max_words must be a whole number of 1 or more"):
         open_infoseek(tmp_path, split="val", max_words=0)
@@ -288,5 +288,5 @@ def test_json_of_the_release_reads_back(tmp_path: Path) -> None:
     line = json.dumps(row(), ensure_ascii=True)
     assert "\\ud83c\\udde8" in line, "the flag is written as two surrogate pairs, as in the release"
     write_files(tmp_path, [row()])
-    (example,) = open_infoseek(tmp_path, split="val", with_pictures=False).questions()
+    (example,) = open_infoseek(tmp_path, split="val", pictures=False).questions()
     assert example.metadata["answer_eval"][-1] == "\U0001f1e8\U0001f1f3"

@@ -117,7 +117,7 @@ def test_nothing_is_read_that_is_not_asked_for(tmp_path: Path, monkeypatch: pyte
         return read(self, *args, **options)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", spy)
-    list(open_mrag_bench(tmp_path, with_pictures=False).questions())
+    list(open_mrag_bench(tmp_path, pictures=False).questions())
     assert not [column for column in asked if column.endswith(".bytes") or "retrieved" in column]
     assert "gt_images.list.element.path" in asked
     asked.clear()
@@ -196,7 +196,7 @@ def test_files_that_are_missing_or_damaged(tmp_path: Path) -> None:
 
 def test_names_of_splits_and_settings(tmp_path: Path) -> None:
     write_files(tmp_path, [row()])
-    with pytest.raises(ValueError, match="split of MRAG-Bench called 'val'; there is: test"):
+    with pytest.raises(ValueError, match="split of MRAG-Bench 'val'. Known: test"):
         open_mrag_bench(tmp_path, split="val")
-    with pytest.raises(ValueError, match="setting of MRAG-Bench called 'full'; there is: gt, retrieved"):
+    with pytest.raises(ValueError, match="setting of MRAG-Bench 'full'. Known: gt, retrieved"):
         open_mrag_bench(tmp_path, setting="full")

@@ -75,16 +75,16 @@ def test_val2014_is_the_test_split_by_whatever_name(tmp_path: Path, name: str) -
     assert open_okvqa(tmp_path, split=name).split == "test"
     with pytest.raises(FileNotFoundError, match="OpenEnded_mscoco_train2014_questions"):
         open_okvqa(tmp_path, split="train")
-    with pytest.raises(ValueError, match=r"split of OK-VQA called 'tset' \(did you mean 'test'\?\)"):
+    with pytest.raises(ValueError, match=r"split of OK-VQA 'tset'\. Did you mean 'test'\?"):
         open_okvqa(tmp_path, split="tset")
-    with pytest.raises(ValueError, match="no candidates of their own"):
+    with pytest.raises(ValueError, match="setting of OK-VQA 'distractor'"):
         open_okvqa(tmp_path, split=name, setting="distractor")
 
 
 def test_files_in_another_order_are_joined_by_id(tmp_path: Path) -> None:
     numbers = [5, 3, 9, 1, 7]
     write_files(tmp_path, [asked(n) for n in numbers], [annotated(n, [f"a{n}"]) for n in sorted(numbers)])
-    examples, problems = questions_of(open_okvqa(tmp_path, split="test", with_pictures=False))
+    examples, problems = questions_of(open_okvqa(tmp_path, split="test", pictures=False))
     assert problems == []
     assert [(example.id, example.answers) for example in examples] == [(str(n), (f"a{n}",)) for n in numbers]
     assert all(example.images == () for example in examples)
@@ -137,14 +137,28 @@ def test_without_a_list_the_first_problem_is_raised(
 ) -> None:
     write_files(tmp_path, [question], [annotation])
     with pytest.raises(ReaderError) as caught:
-        list(open_okvqa(tmp_path, split="test", with_pictures=False).questions())
+        list(open_okvqa(tmp_path, split="test", pictures=False).questions())
     assert QUESTIONS in str(caught.value) and cause in str(caught.value)
+
+
+@pytest.mark.parametrize(("prediction", "accuracy"), [("d", 0), ("c", 30), ("b", 60), ("a", 90), ("x", 100)])
+def test_metadata_holds_what_the_official_accuracy_needs(tmp_path: Path, prediction: str, accuracy: int) -> None:
+    """One, two, three and four equal answers of ten, each left out in its turn: 30, 60, 90 and 100 percent."""
+    write_files(tmp_path, [asked(1)], [annotated(1, ["a", "a", "a", "b", "b", "c", "x", "x", "x", "x"])])
+    (example,) = open_okvqa(tmp_path, split="test", pictures=False).questions()
+    given = list(zip(example.metadata["answer_ids"], example.metadata["answers"], strict=True))
+    assert len(set(given)) == 10
+    shares = []
+    for left_out in given:
+        others = [answer for answer in given if answer != left_out]  # as the official scorer tells them apart
+        shares.append(min(1, sum(answer == prediction for _, answer in others) / 3))
+    assert round(100 * sum(shares) / 10) == accuracy
 
 
 def test_ids_and_answers_may_be_written_as_numbers_or_texts(tmp_path: Path) -> None:
     row = annotated(0, [3, 300.0, "three"]) | {"question_id": "29", "image_id": "297147"}
     write_files(tmp_path, [asked(0) | {"question_id": 29.0, "image_id": 297147.0}], [row])
-    (example,), problems = questions_of(open_okvqa(tmp_path, split="test", with_pictures=False))
+    (example,), problems = questions_of(open_okvqa(tmp_path, split="test", pictures=False))
     assert problems == []
     assert (example.id, example.metadata["answers"]) == ("29", ("3", "300.0", "three"))
 
@@ -158,7 +172,7 @@ def test_a_file_that_is_cut_off_is_an_error_even_where_problems_are_collected(
     text = (tmp_path / name).read_text()
     (tmp_path / name).write_text(text[: text.rindex('"question_id": 2')])
     with pytest.raises(ReaderError, match=f"{name}: line 1: .*truncated"):
-        list(open_okvqa(tmp_path, split="test", with_pictures=False).questions(problems=[] if lenient else None))
+        list(open_okvqa(tmp_path, split="test", pictures=False).questions(problems=[] if lenient else None))
 
 
 def test_a_mirror_that_keeps_texts(tmp_path: Path) -> None:
@@ -217,7 +231,7 @@ def test_a_corpus_is_the_knowledge(tmp_path: Path) -> None:
         b'\xef\xbb\xbfkid,text\r\n0,"It says ""race"", it does."\r\n1,"two\r\nlines"\r\n'
         + f"2,{long}\r\n2,again\r\n3,\r\n,no id\r\n4,a,b\r\n".encode()
     )
-    benchmark = open_okvqa(tmp_path, split="test", corpus=corpus, with_pictures=False)
+    benchmark = open_okvqa(tmp_path, split="test", corpus=corpus, pictures=False)
     items, problems = items_of(benchmark)
     texts = [("0", 'It says "race", it does.'), ("1", "two\r\nlines"), ("2", long)]
     assert [(item.id, item.text) for item in items] == texts
@@ -257,5 +271,5 @@ def test_memory_stays_flat_in_the_size_of_the_files(tmp_path: Path) -> None:
     peaks = []
     for count in (100, 1_000):
         write_files(tmp_path, [asked(n) for n in range(count)], [annotated(n) for n in range(count)])
-        peaks.append(peak(open_okvqa(tmp_path, split="test", with_pictures=False).questions))
+        peaks.append(peak(open_okvqa(tmp_path, split="test", pictures=False).questions))
     assert peaks[1] < 1.3 * peaks[0], peaks
