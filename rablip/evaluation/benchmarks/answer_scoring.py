@@ -143,14 +143,23 @@ def _score_aokvqa(pairs: Pairs, corpus: str, plugged: PluggedScorers) -> list[Me
 def _score_infoseek(pairs: Pairs, corpus: str, plugged: PluggedScorers) -> list[MetricResult]:
     del corpus, plugged
     references = {
-        question.id: InfoSeekReference.from_answer_eval(
-            question.metadata.get("answer_eval", question.answers),
+        question.id: InfoSeekReference(
             question_type=question.metadata.get("question_type", "String"),
             data_split=question.metadata.get("data_split", ""),
+            **_accepted(question.metadata.get("answer_eval", question.answers)),
         )
         for question, _ in pairs
     }
     return [score_infoseek(_answers(pairs), references)]
+
+
+def _accepted(answer_eval: Any) -> dict[str, Any]:
+    """What InfoSeek accepts of a question: texts, or a range, which stands alone or in a list."""
+    listed = [answer_eval] if isinstance(answer_eval, Mapping) else list(answer_eval)
+    if listed and isinstance(listed[0], Mapping):
+        low, high = listed[0]["range"][:2]
+        return {"value_range": (float(low), float(high))}
+    return {"answers": listed}
 
 
 def _score_encyclopedic_vqa(pairs: Pairs, corpus: str, plugged: PluggedScorers) -> list[MetricResult]:
