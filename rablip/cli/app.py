@@ -11,6 +11,7 @@ from . import index_editing as index_editing  # its commands join index_app
 from . import index_export as index_export  # its command, too
 from . import index_retrieval as index_retrieval  # its commands, too
 from .answering import answer, search
+from .benchmarks import report_app
 from .conversion import convert_app
 from .environment import env
 from .errors import OneLineErrors
@@ -42,6 +43,7 @@ app.add_typer(convert_app, name="convert")
 app.add_typer(world_app, name="world")
 app.add_typer(index_app, name="index")
 app.add_typer(eval_app, name="eval")
+app.add_typer(report_app, name="report")
 app.add_typer(train_app, name="train")
 
 

@@ -108,7 +108,7 @@ def _add_benchmarks() -> None:
     from ..processing.benchmarks.registry import BENCHMARKS
 
     for name, entry in BENCHMARKS.items():
-        _add_benchmark(name, entry.summary)
+        _add_benchmark(name, f"Evaluate on {entry.title}. In --data: {', '.join(entry.files)}.")
 
 
 _add_benchmarks()

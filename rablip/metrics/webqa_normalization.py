@@ -34,7 +34,8 @@ def normalize_webqa_answer(text: str, *, lemmatize: Callable[[str], str] | None 
         text: the answer.
         lemmatize: text of words with single blanks between them to lemmas with blanks between them; None only splits
             it into tokens, as spaCy does before it looks for lemmas. The official scorer takes spaCy's
-            `en_core_web_sm` with "ner", "textcat" and "parser" disabled: `lambda text: " ".join(token.lemma_ for token in nlp(text))`.
+            `en_core_web_sm` with "ner", "textcat" and "parser" disabled:
+            `lambda text: " ".join(token.lemma_ for token in nlp(text))`.
 
     Returns:
         The normalised text.

@@ -230,7 +230,7 @@ def _calibration(bins: Mapping[str, Sequence[Sequence[Any]]]) -> list[Calibratio
                             high=one.high,
                             confidence=one.mean_confidence,
                             accuracy=one.accuracy,
-                            num_questions=one.count,
+                            num_questions=one.num_answers,
                         )
                         for one in found
                     ],

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ...index.files import write_text_atomically
 from ...processing.benchmarks.aokvqa import write_aokvqa_predictions
@@ -37,15 +38,22 @@ def write_submission(run: BenchmarkRun, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     pairs = list(zip(run.questions, run.predictions["plain"], strict=True))
     ranking = folder / "ranking.trec"
-    scored = {
-        made.question_id: {one.name: one.score for one in reversed(made.ranking) if one.score is not None}
-        for _, made in pairs
-    }
-    write_trec_run(ranking, scored, tag="rablip")
+    write_trec_run({_column(made.question_id): _ranked(made) for _, made in pairs}, ranking)
     written = [ranking]
     if any(made.text is not None or made.abstained for _, made in pairs):
         written.append(_WRITERS.get(run.benchmark.name, _write_plain)(pairs, folder))
     return written
+
+
+def _ranked(made: Prediction) -> list[tuple[str, float]]:
+    """Names and scores of a ranking, each name once with its best score."""
+    best = {one.name: one.score for one in reversed(made.ranking) if one.score is not None}
+    return [(_column(name), score) for name, score in best.items()]
+
+
+def _column(name: str) -> str:
+    """An id as one column of a run file: white space in it is written as in addresses."""
+    return "".join(quote(mark) if mark.isspace() else mark for mark in name)
 
 
 def _answer(made: Prediction) -> str:
