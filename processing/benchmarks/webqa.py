@@ -187,10 +187,9 @@ def _questions(
     file: Path, split: str, setting: str, max_candidates: int | None, problems: Problems
 ) -> Iterator[QuestionExample]:
     count = 0
-    for record in iterate_webqa_records(file, problems=problems):
-        if record.split == split:
-            count += 1
-            yield _with_metadata(record, setting, max_candidates)
+    for record in iterate_webqa_records(file, split=split, problems=problems):
+        count += 1
+        yield _with_metadata(record, setting, max_candidates)
     if not count:
         raise ReaderError(f"{file}: it holds no usable question of the split {split!r}")
 
@@ -227,9 +226,7 @@ def _knowledge(
             if not file.is_file():
                 _report_missing(file, problems)
                 continue
-            for record in iterate_webqa_records(file, problems=problems):
-                if split is not None and record.split != split:
-                    continue
+            for record in iterate_webqa_records(file, split=split, problems=problems):
                 for image_id, fact in record.images:
                     if seen_images.add(str(image_id)):
                         yield from _picture(image_id, fact, pictures, file, problems)

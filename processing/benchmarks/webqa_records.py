@@ -6,7 +6,7 @@ record malformed, because leaving it out in silence would change what is counted
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,15 +53,19 @@ class WebQARecord:
         return str(self.question.metadata["split"])
 
 
-def iterate_webqa_records(file: Path, *, problems: list[Problem] | None = None) -> Iterator[WebQARecord]:
+def iterate_webqa_records(
+    file: Path, *, split: str | None = None, problems: list[Problem] | None = None
+) -> Iterator[WebQARecord]:
     """Yield the records of a WebQA file, one in memory at a time.
 
     Args:
         file: the WebQA JSON file, in train/val or test form.
-        problems: where malformed records are reported, by Guid; None raises at the first.
+        split: which records; those of another split are passed over unchecked. None for all.
+        problems: where malformed records are reported, by Guid, and facts without usable words, by their id: such a
+            fact is left out and the record kept. None raises at the first.
 
     Raises:
-        ReaderError: the file is no JSON object or is cut off (names file and line), or a record is malformed and
+        ReaderError: the file is no JSON object or is cut off (names file and line), or something is malformed and
             `problems` is None.
 
     Example:
@@ -74,32 +78,71 @@ def iterate_webqa_records(file: Path, *, problems: list[Problem] | None = None) 
     """
     for guid, fields in iterate_json_members(file):
         try:
-            record = _read(guid, fields, file)
+            if split is not None and isinstance(fields, dict) and fields.get("split", split) in {*SPLITS} - {split}:
+                continue
+            record, faults = _read(guid, fields, file)
         except (ReaderError, ValueError, TypeError) as error:
-            cause = str(error).removeprefix(f"{file}: Guid {guid}: ")
-            report_problem(Problem(f"Guid {guid}", str(file), cause), problems)
+            report_problem(Problem(f"Guid {guid}", str(file), _cause(error, guid, file)), problems)
             continue
-        yield record
+        for name, cause in faults:
+            report_problem(Problem(name, str(file), f"Guid {guid}: {cause}"), problems)
+        if split is None or record.split == split:
+            yield record
 
 
-def _read(guid: str, fields: Any, file: Path) -> WebQARecord:
+def _cause(error: Exception, guid: str, file: Path) -> str:
+    return str(error).removeprefix(f"{file}: Guid {guid}: ")
+
+
+def _read(guid: str, fields: Any, file: Path) -> tuple[WebQARecord, list[tuple[str, str]]]:
+    """The record, and the ids of the facts that are left out, with the cause of each."""
     _check_fields(guid, fields)
+    fields = {"split": "test", **fields}  # only the test form may do without
     question = record_to_question(guid, fields, file)
-    texts: dict[str, KnowledgeItem] = {}
-    for text in record_to_texts(guid, fields, file):
-        if not text.id.startswith(f"{guid}_"):
-            raise ValueError(f"the snippet id {text.id!r} is not {guid}_<number>, so it belongs to another question")
-        if texts.setdefault(text.id, text) != text:
-            raise ValueError(f"the snippet id {text.id} stands for two different texts")
+    _check_readable([question.question, *question.answers, question.metadata.get("keywords")])
+    faults: list[tuple[str, str]] = []
+    images = _read_images(guid, fields, file, faults)
+    texts = _read_texts(guid, fields, file, faults)
+    return WebQARecord(question, tuple(texts.values()), tuple(images.items())), faults
+
+
+def _read_images(
+    guid: str, fields: Mapping[str, Any], file: Path, faults: list[tuple[str, str]]
+) -> dict[int, Mapping[str, Any]]:
     images: dict[int, Mapping[str, Any]] = {}
     for image_id, fact in record_to_images(guid, fields, file):
-        images.setdefault(image_id, fact)
         if not FIRST_IMAGE_ID <= image_id <= _LAST_IMAGE_ID:
             raise ValueError(f"the image id {image_id} is not one of {FIRST_IMAGE_ID}..{_LAST_IMAGE_ID}")
-        image_record_to_item(fact, image_id, b"only the words are looked at")
-    record = WebQARecord(question, tuple(texts.values()), tuple(images.items()))
-    _check_characters(record)
-    return record
+        try:
+            if "caption" not in fact:
+                raise ValueError("it has no field 'caption'")
+            item = image_record_to_item(fact, image_id, b"only the words are looked at")
+            _check_readable([item.title, item.caption, item.source])
+        except ValueError as error:
+            faults.append((str(image_id), str(error)))
+            continue
+        images.setdefault(image_id, fact)
+    return images
+
+
+def _read_texts(
+    guid: str, fields: Mapping[str, Any], file: Path, faults: list[tuple[str, str]]
+) -> dict[str, KnowledgeItem]:
+    texts: dict[str, KnowledgeItem] = {}
+    for name in TEXT_LISTS:
+        for fact in fields.get(name, ()):
+            snippet_id = fact["snippet_id"]
+            if not snippet_id.startswith(f"{guid}_"):
+                raise ValueError(f"the snippet id {snippet_id!r} is not {guid}_<number>: it is another question's")
+            try:
+                (text,) = record_to_texts(guid, {name: [fact]}, file)
+                _check_readable([text.text, text.title, text.source])
+            except ValueError as error:
+                faults.append((snippet_id, _cause(error, guid, file)))
+                continue
+            if texts.setdefault(snippet_id, text) != text:
+                raise ValueError(f"the snippet id {snippet_id} stands for two different texts")
+    return texts
 
 
 def _check_fields(guid: str, fields: Any) -> None:
@@ -117,9 +160,7 @@ def _check_fields(guid: str, fields: Any) -> None:
             raise ValueError(f"{name} must be a list of objects, found {str(facts)[:40]!r}")
         for fact in facts:
             check_misspelled(fact, _IMAGE_FIELDS if name in IMAGE_LISTS else _TEXT_FIELDS)
-            if name in IMAGE_LISTS and "caption" not in fact:
-                raise ValueError(f"the image {fact.get('image_id')} has no field 'caption'")
-    if fields.get("split") not in SPLITS:
+    if fields.get("split", None if labelled else "test") not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, found {fields.get('split')!r}")
     category = fields.get("Qcate")
     if category not in CATEGORIES and (labelled or category is not None):
@@ -136,12 +177,8 @@ def _check_fields(guid: str, fields: Any) -> None:
         del fields["Keywords_A"]
 
 
-def _check_characters(record: WebQARecord) -> None:
-    words = [record.question.question, *record.question.answers, record.question.metadata.get("keywords")]
-    for item in record.texts:
-        words += [item.text, item.title, item.source]
-    for _, fact in record.images:
-        words += [fact.get("title"), fact.get("caption"), fact.get("url")]
+def _check_readable(words: Iterable[str | None]) -> None:
+    """Raise ValueError where a text holds half a character, which nothing could write."""
     try:
         "".join(word for word in words if word).encode()
     except UnicodeEncodeError as error:

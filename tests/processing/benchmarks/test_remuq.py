@@ -11,7 +11,7 @@ import pytest
 from rablip.processing import ImageRef
 from rablip.processing.benchmarks.remuq import open_remuq
 from rablip.processing.readers_records import Problem, ReaderError
-from tests.processing.benchmarks.test_webqa import write_pictures
+from tests.processing.benchmarks.webqa_folder import write_pictures
 
 
 def make_row(number: int = 1, **changes: Any) -> dict[str, Any]:

@@ -2,65 +2,34 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import logging
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageFile
 
-from rablip.processing import ImageError, ImageRef, KnowledgeItem, load_image
-from rablip.processing.benchmarks import Benchmark
-from rablip.processing.benchmarks.truncated_pictures import TRUNCATED_KEY, mend_pictures
+from rablip.processing import ImageRef, KnowledgeItem
 from rablip.processing.benchmarks.webqa import DUMMY_SOURCE, open_webqa, source_ids
 from rablip.processing.readers_records import Problem, ReaderError
 from tests.processing.benchmarks.webqa_folder import (
     FIRST,
     NUM_PICTURES,
+    image_fact,
     make_files,
     make_guid,
+    make_record,
     make_records,
     make_text_fact,
     write_files,
+    write_json,
+    write_pictures,
 )
 
 GUID, OTHER, THIRD = make_guid(1), make_guid(2), make_guid(3)
 OPENED, RED = "The light opened in 1889 &amp; burned down.", "It is red."
-
-
-def make_record(guid: str, split: str = "val", **changes: Any) -> dict[str, Any]:
-    record = {
-        "Guid": guid,
-        "split": split,
-        "Qcate": "text",
-        "Q": '"When &quot;did&quot; it open?"',
-        "A": ['"In 1889."'],
-    }
-    return record | {"img_posFacts": [], "img_negFacts": [], "txt_posFacts": [], "txt_negFacts": []} | changes
-
-
-def image_fact(number: int, **extra: Any) -> dict[str, Any]:
-    return {"image_id": FIRST + number, "title": f"Light {number}", "caption": f"Light {number} in 2011"} | extra
-
-
-def write_json(folder: Path, *records: dict[str, Any], test: tuple[dict[str, Any], ...] = ()) -> Path:
-    (folder / "WebQA_train_val.json").write_text(json.dumps({record["Guid"]: record for record in records}))
-    (folder / "WebQA_test.json").write_text(json.dumps({record["Guid"]: record for record in test}))
-    return folder
-
-
-def write_pictures(folder: Path, *pictures: bytes) -> None:
-    lines = [b"%d\t%s\n" % (FIRST + row, base64.b64encode(data)) for row, data in enumerate(pictures)]
-    (folder / "imgs.tsv").write_bytes(b"".join(lines))
-    offsets = [sum(map(len, lines[:row])) for row in range(len(lines))]
-    (folder / "imgs.lineidx").write_text("".join(f"{offset}\n" for offset in offsets))
 
 
 @pytest.fixture
@@ -243,15 +212,13 @@ def test_wrong_arguments_are_named(folder: Path, arguments: dict[str, Any], caus
     ("changes", "cause"),
     [
         ({"img_negFacts": None}, "img_negFacts must be a list of objects, found 'None'"),
-        ({"txt_negFacts": [{"snippet_id": f"{GUID}_1"}]}, "it has no fact"),
-        ({"txt_negFacts": [make_text_fact(OTHER, 1, RED)]}, "belongs to another question"),
+        ({"txt_negFacts": [{"fact": RED}]}, "snippet_id must be a text"),
+        ({"txt_negFacts": [make_text_fact(OTHER, 1, RED)]}, "it is another question's"),
         (
             {"txt_negFacts": [make_text_fact(GUID, 1, RED), make_text_fact(GUID, 1, OPENED)]},
             "stands for two different texts",
         ),
         ({"img_negFacts": [{"image_id": FIRST, "titel": "x", "caption": "y"}]}, "'titel' and no field 'title'"),
-        ({"img_negFacts": [{"image_id": FIRST, "title": "x"}]}, "image 30000000 has no field 'caption'"),
-        ({"img_negFacts": [image_fact(0, caption=7)]}, "field 'caption' must be text"),
         ({"img_negFacts": [image_fact(-1)]}, "image id 29999999 is not one of 30000000..39999999"),
         ({"img_negFacts": [image_fact(0, image_id="²")]}, "image_id must be a whole number"),
         ({"img_Facts": []}, "lists of both forms"),
@@ -282,78 +249,48 @@ def test_a_malformed_record_is_reported_by_its_guid(tmp_path: Path, changes: dic
             list(stream())
 
 
+FAULTS = [
+    ({"txt_negFacts": [make_text_fact(GUID, 4, " ")]}, f"{GUID}_4", "it has no fact"),
+    ({"txt_negFacts": [make_text_fact(GUID, 4, RED) | {"title": 7}]}, f"{GUID}_4", "field 'title' must be text"),
+    ({"txt_negFacts": [make_text_fact(GUID, 4, "\ud800")]}, f"{GUID}_4", "half a character"),
+    ({"img_negFacts": [{"image_id": FIRST, "title": "x"}]}, "30000000", "no field 'caption'"),
+    ({"img_negFacts": [image_fact(0, caption=7)]}, "30000000", "field 'caption' must be text"),
+]
+
+
+@pytest.mark.parametrize(("changes", "name", "cause"), FAULTS)
+def test_a_fact_without_usable_words_is_reported_and_its_question_kept(
+    tmp_path: Path, changes: dict[str, Any], name: str, cause: str
+) -> None:
+    record = make_record(GUID, txt_posFacts=[make_text_fact(GUID, 1, OPENED)]) | changes
+    benchmark = open_webqa(write_json(tmp_path, record), split="val", setting="distractor", pictures=False)
+    for stream in (benchmark.questions, benchmark.knowledge):
+        problems: list[Problem] = []
+        (entry,) = stream(problems=problems)
+        assert entry.id in (GUID, f"{GUID}_1")
+        (problem,) = problems
+        assert problem.id == name and problem.cause.startswith(f"Guid {GUID}: ") and cause in problem.cause
+        with pytest.raises(ReaderError, match=f"WebQA_train_val.json: {name}: Guid {GUID}: "):
+            list(stream())
+    (question,) = benchmark.questions(problems=[])
+    assert question.metadata["candidate_ids"] == (f"{GUID}_1",) and question.negative_ids == (name,)
+
+
+def test_records_of_other_splits_are_no_concern_and_the_test_form_needs_no_split(tmp_path: Path) -> None:
+    broken = make_record(OTHER, "train", A="no list")
+    hidden = {"Guid": THIRD, "Q": "Who?", "img_Facts": [], "txt_Facts": [make_text_fact(THIRD, 0, RED)]}
+    write_json(tmp_path, broken, make_record(GUID, txt_posFacts=[make_text_fact(GUID, 0, RED)]), test=(hidden,))
+    assert [question.id for question in open_webqa(tmp_path, split="val", setting="full").questions()] == [GUID]
+    with pytest.raises(ReaderError, match=OTHER):
+        list(open_webqa(tmp_path, split="train", setting="full").questions())
+    (question,) = open_webqa(tmp_path, split="test", setting="distractor").questions()
+    assert (question.id, question.metadata["split"]) == (THIRD, "test")
+
+
 def test_a_split_without_questions_is_an_error(folder: Path) -> None:
     write_json(folder, make_record(GUID, "train"))
     with pytest.raises(ReaderError, match="no usable question of the split 'val'"):
         list(open_webqa(folder, split="val", setting="full").questions())
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-NOISE = Image.fromarray(np.random.default_rng(3).integers(0, 256, (40, 32, 3), dtype=np.uint8))
-KINDS = {
-    "JPEG": encode(NOISE, "JPEG"),
-    "PNG with alpha": encode(NOISE.convert("RGBA"), "PNG"),
-    "palette": encode(NOISE.convert("P"), "PNG"),
-    "grey": encode(NOISE.convert("L"), "JPEG"),
-    "CMYK": encode(NOISE.convert("CMYK"), "JPEG"),
-    "GIF": encode(NOISE.convert("P"), "GIF"),
-    "TIFF": encode(NOISE, "TIFF"),
-}
-
-
-def open_pictures(folder: Path, *pictures: bytes, **options: Any) -> Benchmark:
-    facts = [image_fact(row) for row in range(len(pictures))]
-    write_json(folder, make_record(GUID, img_posFacts=facts, Qcate="color"))
-    write_pictures(folder, *pictures)
-    return open_webqa(folder, split="val", setting="distractor", **options)
-
-
-def test_pictures_of_every_kind_come_through_the_reader(tmp_path: Path) -> None:
-    for mend in (False, True):
-        items = list(open_pictures(tmp_path, *KINDS.values(), mend_truncated=mend).knowledge())
-        assert [item.image.data for item in items] == list(KINDS.values())  # whole pictures are left as they are
-        for item, data in zip(items, KINDS.values(), strict=True):
-            expected = Image.open(io.BytesIO(data)).convert("RGB")
-            assert np.array_equal(np.asarray(load_image(item.image)), np.asarray(expected))
-            assert TRUNCATED_KEY not in item.metadata
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "grey", "CMYK", "PNG with alpha", "palette", "GIF"])
-def test_a_cut_picture_is_what_the_official_code_shows_and_is_said_aloud(
-    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    cut = KINDS[kind][: len(KINDS[kind]) * 7 // 10]
-    (item,) = open_pictures(tmp_path, cut).knowledge()
-    with pytest.raises(ImageError, match="damaged"):
-        load_image(item.image)
-    problems: list[Problem] = []
-    with caplog.at_level(logging.WARNING, logger="rablip"):
-        (item,) = open_pictures(tmp_path, cut, mend_truncated=True).knowledge(problems=problems)
-    assert item.metadata[TRUNCATED_KEY] is True
-    assert [problem.id for problem in problems] == ["30000000"] and "cut off" in problems[0].cause
-    assert "is cut off; it is used as far as it goes" in caplog.text
-    mended = np.asarray(load_image(item.image))
-    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    official = Image.open(io.BytesIO(cut))
-    official.load()
-    assert np.array_equal(mended, np.asarray(load_image(official)))
-    whole = np.asarray(load_image(ImageRef(data=KINDS[kind])))
-    assert np.array_equal(mended[0], whole[0]) and not np.array_equal(mended, whole)
-
-
-def test_what_is_no_picture_is_reported_when_pictures_are_looked_at(tmp_path: Path) -> None:
-    items = [KnowledgeItem(id="30000000", image=ImageRef(data=b"no picture")), KnowledgeItem(id="t", text="Text.")]
-    problems: list[Problem] = []
-    assert [item.id for item in mend_pictures(items, root=None, problems=problems)] == ["t"]
-    assert [problem.id for problem in problems] == ["30000000"]
-    with pytest.raises(ReaderError, match="cannot be opened"):
-        list(mend_pictures(items, root=None))
 
 
 def peak_of_reading(folder: Path, number: int) -> int:

@@ -82,3 +82,31 @@ def write_files(folder: Path, files: dict[str, bytes]) -> Path:
     for name, data in files.items():
         (folder / name).write_bytes(data)
     return folder
+
+
+def make_record(guid: str, split: str = "val", **changes: Any) -> dict[str, Any]:
+    record = {
+        "Guid": guid,
+        "split": split,
+        "Qcate": "text",
+        "Q": '"When &quot;did&quot; it open?"',
+        "A": ['"In 1889."'],
+    }
+    return record | {"img_posFacts": [], "img_negFacts": [], "txt_posFacts": [], "txt_negFacts": []} | changes
+
+
+def image_fact(number: int, **extra: Any) -> dict[str, Any]:
+    return {"image_id": FIRST + number, "title": f"Light {number}", "caption": f"Light {number} in 2011"} | extra
+
+
+def write_json(folder: Path, *records: dict[str, Any], test: tuple[dict[str, Any], ...] = ()) -> Path:
+    (folder / "WebQA_train_val.json").write_text(json.dumps({record["Guid"]: record for record in records}))
+    (folder / "WebQA_test.json").write_text(json.dumps({record["Guid"]: record for record in test}))
+    return folder
+
+
+def write_pictures(folder: Path, *pictures: bytes) -> None:
+    lines = [b"%d\t%s\n" % (FIRST + row, base64.b64encode(data)) for row, data in enumerate(pictures)]
+    (folder / "imgs.tsv").write_bytes(b"".join(lines))
+    offsets = [sum(map(len, lines[:row])) for row in range(len(lines))]
+    (folder / "imgs.lineidx").write_text("".join(f"{offset}\n" for offset in offsets))
