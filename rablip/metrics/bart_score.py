@@ -70,7 +70,7 @@ class BartScorer:
 
         if not Path(folder).is_dir():
             raise FileNotFoundError(f"There is no folder {folder} with a BART. Save one there with save_pretrained.")
-        model = BartForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        model: Any = BartForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
         return cls(model.to(device or "cpu"), AutoTokenizer.from_pretrained(folder), batch_size=batch_size)
 
     def __call__(self, sources: Sequence[str], targets: Sequence[str]) -> list[float]:

@@ -69,10 +69,12 @@ def write_comparison(found: RunComparison, path: str | Path, *, names: tuple[str
 def _bare_entry(name: str, results: EvaluationResults, main: MetricResult) -> PageEntry:
     words, expected = results.questions[name]
     text = results.answers.get("plain", {}).get(name)
+    score, correct = judge_answer(name, main)
     return PageEntry(
         answer=Answer(question=words, text=text),
         kind=results.categories.get(name, ""),
         expected=tuple(expected),
         question_id=name,
-        **judge_answer(name, main),
+        score=score,
+        correct=correct,
     )

@@ -77,6 +77,7 @@ def make_entry(run: BenchmarkRun, question: QuestionExample, made: Prediction, m
         candidates=candidates,
         truncated=made.truncated,
     )
+    score, correct = judge_answer(question.id, main)
     hidden = bool(question.metadata.get("hidden_labels"))
     names = {one.name: one.id for one in items}
     return PageEntry(
@@ -87,12 +88,13 @@ def make_entry(run: BenchmarkRun, question: QuestionExample, made: Prediction, m
         pictures=_open_pictures(base, [one.id for one in candidates], shown),
         question_id=question.id,
         gold_ids=tuple(names.get(name, name) for name in question.positive_ids) or None,
-        **judge_answer(question.id, main),
+        score=score,
+        correct=correct,
     )
 
 
-def judge_answer(question_id: str, main: MetricResult | None) -> dict[str, float | bool | None]:
-    """`score` and `correct` of a `PageEntry`, by the main metric; both None where it says nothing of the question.
+def judge_answer(question_id: str, main: MetricResult | None) -> tuple[float | None, bool | None]:
+    """How right an answer is, from 0 to 1, and whether it is right or wrong; None where the main metric does not say.
 
     Args:
         question_id: of the question.
@@ -101,13 +103,13 @@ def judge_answer(question_id: str, main: MetricResult | None) -> dict[str, float
     Example:
         >>> perfect = MetricResult(metric="f1", variant="official", value=0.999995, values={"q1": 0.999995})
         >>> judge_answer("q1", perfect), judge_answer("q2", perfect)
-        ({'score': 1.0, 'correct': True}, {'score': None, 'correct': None})
+        ((1.0, True), (None, None))
     """
     if main is None or question_id not in main.values:
-        return {"score": None, "correct": None}
+        return None, None
     score = min(max(main.values[question_id] / main.scale, 0.0), 1.0)
     score = 1.0 if score >= _RIGHT else score
-    return {"score": score, "correct": score == 1.0 if score in (0.0, 1.0) else None}
+    return score, score == 1.0 if score in (0.0, 1.0) else None
 
 
 def _to_candidate(one: JudgedItem, base: KnowledgeBase) -> Candidate:
