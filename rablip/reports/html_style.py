@@ -11,7 +11,9 @@ STYLE = """
   --generator: #0f766e; --reranker: #7a86b8; --track: #e6e3da;
   --cited: #0f766e; --cited-soft: #e3f1ee; --right: #1b6e3c; --right-soft: #e4f2e8;
   --wrong: #a6322a; --wrong-soft: #f9e7e4; --held: #7a5a12; --held-soft: #f6eed9;
-  --shadow: 0 1px 2px rgb(31 36 48 / 6%), 0 8px 24px -12px rgb(31 36 48 / 14%);
+  --series-1: #0f766e; --series-2: #b4541a; --series-3: #4f56b8; --series-4: #a8327e; --series-5: #2f77b5;
+  --series-6: #66731a;
+  --edge: rgb(31 36 48 / 16%); --shadow: 0 1px 2px rgb(31 36 48 / 6%), 0 8px 24px -12px rgb(31 36 48 / 14%);
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -19,7 +21,9 @@ STYLE = """
     --generator: #4fbfb2; --reranker: #97a3d6; --track: #2d323c;
     --cited: #4fbfb2; --cited-soft: #1b302f; --right: #7fce9b; --right-soft: #1b2f23;
     --wrong: #f0948b; --wrong-soft: #38211f; --held: #dfbf74; --held-soft: #322b1a;
-    --shadow: none;
+    --series-1: #4fbfb2; --series-2: #f0a35e; --series-3: #a3a8f0; --series-4: #e58ac4; --series-5: #7fb8ef;
+    --series-6: #c2cf5c;
+    --edge: rgb(0 0 0 / 55%); --shadow: none;
   }
 }
 * { box-sizing: border-box; }
@@ -29,6 +33,7 @@ body {
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif;
   overflow-wrap: anywhere;
 }
+span, a, b, strong, small, td, th, dt, dd, li, figcaption, summary, label { unicode-bidi: isolate; }
 .page { max-width: 68rem; margin: 0 auto; padding: 3.5rem 1.5rem 5rem; }
 h1, h2, .question {
   font-family: "Iowan Old Style", "Palatino Linotype", Palatino, Charter, Georgia, serif; font-weight: 600;
@@ -50,8 +55,12 @@ p { margin: 0 0 .8rem; }
 .facts dt { font-size: .78rem; color: var(--quiet); }
 .facts dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; }
 .scroll {
-  overflow-x: auto; margin: 1.1rem 0 .6rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: 14px; box-shadow: var(--shadow);
+  overflow-x: auto; margin: 1.1rem 0 .6rem; border: 1px solid var(--line); border-radius: 14px;
+  box-shadow: var(--shadow);
+  /* A shade at the right edge, hidden by what lies above it once there is nothing more to scroll to. */
+  background:
+    linear-gradient(to left, var(--card) 55%, transparent) right / 3rem 100% no-repeat local,
+    linear-gradient(to left, var(--edge), transparent) right / 1.1rem 100% no-repeat scroll, var(--card);
 }
 .scroll:focus-visible { outline: 2px solid var(--generator); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: .94rem; font-variant-numeric: tabular-nums; }
@@ -61,7 +70,15 @@ thead th {
   vertical-align: bottom;
 }
 tbody th, thead th:first-child { text-align: left; }
-tbody th { font-weight: 500; position: sticky; left: 0; background: var(--card); }
+tbody th {
+  font-weight: 500; position: sticky; left: 0; background: var(--card); white-space: normal; min-width: 7.2rem;
+}
+th small { display: block; font-weight: 400; font-size: .78rem; line-height: 1.4; color: var(--quiet); }
+td b { font-weight: 700; }
+tr.heading th { background: var(--sunk); font-size: .78rem; font-weight: 600; color: var(--held); }
+tr.heading span { position: sticky; left: 1rem; display: inline-block; max-width: calc(100vw - 4.5rem); }
+.words td { white-space: normal; min-width: 7.5rem; } .words td, .words thead th { text-align: left; }
+.apart th, .apart td { color: var(--quiet); }
 tbody tr + tr > * { border-top: 1px solid var(--line); }
 tr.highlighted > * { background: var(--cited-soft); font-weight: 650; }
 tr.highlighted th { box-shadow: inset 3px 0 0 var(--cited); }
@@ -120,7 +137,7 @@ h3.question { color: var(--ink); font-size: 1.42rem; line-height: 1.3; margin: 0
 }
 .quote {
   background: var(--sunk); padding: 1rem; aspect-ratio: 4 / 3; overflow: auto; margin: 0;
-  font: 1.06rem/1.45 Charter, Georgia, serif; display: grid; align-content: center;
+  font: 1.06rem/1.45 Charter, Georgia, serif; display: grid; align-content: safe center;
 }
 .words { padding: .75rem .9rem 0; font-size: .92rem; flex: 1; }
 .words p { margin: 0 0 .35rem; }
@@ -133,6 +150,7 @@ h3.question { color: var(--ink); font-size: 1.42rem; line-height: 1.3; margin: 0
   background: var(--sunk); color: var(--quiet);
 }
 .tag.cited { background: var(--cited); color: var(--card); }
+.tag.needed { background: var(--right-soft); color: var(--right); }
 .tag.held { background: var(--held-soft); color: var(--held); }
 .bars { padding: .6rem .9rem .9rem; display: grid; gap: .4rem; }
 .bar {
@@ -183,7 +201,7 @@ footer {
   .item.text .quote { aspect-ratio: auto; }
   .found li { grid-template-columns: 3rem 1fr; }
   .found .bar { grid-column: 1 / -1; }
-  th, td { padding: .55rem .7rem; }
+  th, td { padding: .55rem .6rem; }
 }
 @media print {
   body { background: none; } article, .scroll { box-shadow: none; break-inside: avoid; }
