@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...metrics import MetricResult, PairedDifference, ReliabilityBin
+from ...processing.benchmarks import BENCHMARKS
 from ...reports import (
     Bar,
     BarChart,
@@ -52,7 +53,7 @@ def write_run_page(run: BenchmarkRun, results: EvaluationResults, path: Path) ->
     description, details = results.description, results.details
     return write_evaluation_page(
         EvaluationPage(
-            title=f"{description['model']} on {description['benchmark']}",
+            title=f"{Path(description['model']).name} on {_title(description['benchmark'])}",
             introduction=(
                 f"The split {description['split']} in the setting {description['setting']}: "
                 f"{details['num_questions']} questions, {description['num_items']} knowledge items."
@@ -63,10 +64,7 @@ def write_run_page(run: BenchmarkRun, results: EvaluationResults, path: Path) ->
                 *((description.get("knowledge") or {}).get("problems", ())),
                 *(f"{made.question_id}: {made.problem}" for made in run.predictions["plain"] if made.problem),
             ],
-            metrics=[
-                _metric_row(one, seed, is_main=place < _NUM_MAIN)
-                for place, one in enumerate(one for one in plain if not one.metric.startswith(_TRUST))
-            ],
+            metrics=[_metric_row(one, seed, is_main=place < _NUM_MAIN) for place, one in enumerate(_in_order(plain))],
             published=_published(description, plain),
             categories=[make_bars(one, results.categories, seed) for one in answered[:_NUM_BARS] if one.is_mean],
             curves=_curves(results, seed),
@@ -83,6 +81,17 @@ def write_run_page(run: BenchmarkRun, results: EvaluationResults, path: Path) ->
     )
 
 
+def _in_order(metrics: Sequence[MetricResult]) -> list[MetricResult]:
+    """What a table of all figures holds: answers first, then each ranking metric by k."""
+    shown = [one for one in metrics if not one.metric.startswith(_TRUST)]
+    return sorted(shown, key=lambda one: (is_ranked(one), one.metric if is_ranked(one) else "", one.k or 0))
+
+
+def _title(benchmark: str) -> str:
+    entry = BENCHMARKS.get(benchmark)
+    return benchmark if entry is None else entry.title
+
+
 def is_ranked(result: MetricResult) -> bool:
     """Whether a metric is of a ranking, and so no answer's.
 
@@ -93,7 +102,8 @@ def is_ranked(result: MetricResult) -> bool:
 
 
 def _facts(description: Mapping[str, Any], details: Mapping[str, Any]) -> list[tuple[str, str]]:
-    facts = [(name, str(description[name])) for name in ("benchmark", "split", "setting", "model", "seed", "limit")]
+    named = ("benchmark", "split", "setting", "model", "seed", "limit")
+    facts = [(name, str(description[name])) for name in named if description[name] is not None]
     facts += [(f"fingerprint of the {name}", value[:16]) for name, value in description["model_fingerprints"].items()]
     facts += [
         (

@@ -24,7 +24,7 @@ __all__ = ["CUTOFFS", "RELEVANCE_SOURCES", "measure_relevance_bins", "score_retr
 
 RELEVANCE_SOURCES = ("relevance", "rerank_relevance")
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100)
-_MAIN_CUTOFFS = (5, 10)
+_MAIN_CUTOFFS = (1, 5, 10)
 _READ_AT_ONCE = 1024
 ReadTexts = Callable[[Sequence[str]], Mapping[str, str]]
 
@@ -54,7 +54,9 @@ def score_retrieval(
     """
     rankings = {made.question_id: made.ranked_ids for made in predictions}
     relevant: dict[str, Collection[str]] = {question.id: question.positive_ids for question in questions}
-    cutoffs = [k for k in CUTOFFS if k <= depth]
+    # Where no ranking is longer, every larger k finds the same.
+    longest = max((len(ranked) for ranked in rankings.values()), default=0)
+    cutoffs = [k for k in CUTOFFS if k <= depth and (k in _MAIN_CUTOFFS or k < longest)] or [min(depth, 1)]
     results: list[MetricResult] = []
     if any(relevant.values()):
         for k in sorted(cutoffs, key=lambda k: (k not in _MAIN_CUTOFFS, k)):
