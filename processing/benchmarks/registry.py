@@ -50,7 +50,7 @@ class BenchmarkEntry:
     def opener(self) -> Callable[..., Benchmark]:
         """The reader, imported now: `opener(root, *, split, setting, ...)`."""
         module = import_module(f".{self.name}", __package__)
-        return getattr(module, f"open_{self.name}")  # type: ignore[no-any-return]
+        return getattr(module, f"open_{self.name}")
 
 
 _ENTRIES = (
