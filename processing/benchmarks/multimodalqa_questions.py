@@ -193,7 +193,7 @@ def _entities(fields: Mapping[str, Any], field: str) -> tuple[str, ...]:
         return ()
     if isinstance(listed, list):
         names = [entry.get("text") if isinstance(entry, dict) else entry for entry in listed]
-        texts = [name for name in names if isinstance(name, str)]
+        texts = tuple([name for name in names if isinstance(name, str)])
         if len(texts) == len(names):
-            return tuple(texts)
+            return texts
     raise ValueError(f"metadata.{field} must be a list of entities, found {str(listed)[:80]!r}")

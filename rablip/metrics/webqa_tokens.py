@@ -44,9 +44,9 @@ _WHOLE = frozenset("’ ’’ ’s ’d ’re ’em ’ll ’nuff ’cause ’c
 def split_tokens(text: str) -> list[str]:
     """Split a normalised answer into tokens as spaCy 3 does with its English tokenizer.
 
-    Beyond the blanks between words it parts contractions ("cannot" into "can not", "dont" into "do nt", "wed" into
-    "we d"), a unit from its number ("5ft"), the hour from "am" and "pm" ("10am"), and quotes, dashes between words,
-    currency signs and symbols that are not ASCII. Ordinals and decades ("20th", "1990s") stay whole.
+    Beyond the blanks between words it parts contractions ("cannot" into "can not", "dont" into "do nt", also "wed"
+    into "we d"), a unit from its number ("5ft"), the hour from "am" and "pm" ("10am"), and quotes, dashes between
+    words, currency signs and symbols that are not ASCII. Ordinals and decades ("20th", "1990s") stay whole.
 
     Args:
         text: in lower case, without ASCII punctuation except full stops before a digit, as
