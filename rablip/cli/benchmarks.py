@@ -78,7 +78,7 @@ def _add_benchmark(name: str, summary: str) -> None:
             if bart is not None:
                 from ..metrics import BartScorer
 
-                plugged["bart"] = BartScorer.from_pretrained(bart, device=device)
+                plugged["bart"] = BartScorer(bart, device=device)
             results = evaluate_benchmark(
                 benchmark,
                 check_model(model),

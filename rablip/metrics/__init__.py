@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .answers import exact_match, majority_answer, majority_matches, normalize_answer
 from .aokvqa import AOKVQAReference, AOKVQAScores, score_aokvqa, score_aokvqa_choices, score_aokvqa_direct_answers
-from .bart_score import BartScorer, score_webqa_fluency, score_webqa_overall
+from .bart_score import BartScorer
 from .calibration import ReliabilityBin, expected_calibration_error, reliability_bins, score_calibration
 from .encyclopedic_vqa import AnswerEquivalence, EncyclopedicVQAReference, score_encyclopedic_vqa
 from .infoseek import InfoSeekReference, score_infoseek
@@ -28,7 +28,9 @@ from .trust import (
     score_citations,
 )
 from .vqa import VQAReference, score_vqa, vqa_accuracy
-from .webqa import WebQAReference, aggregate_leaderboard, score_webqa, webqa_accuracy
+from .webqa import WebQAReference, score_webqa, webqa_accuracy
+from .webqa_fluency import score_webqa_fluency, score_webqa_overall
+from .webqa_leaderboard import webqa_leaderboard_row
 from .webqa_normalization import normalize_webqa_answer
 from .webqa_retrieval import score_webqa_retrieval
 
@@ -53,7 +55,6 @@ __all__ = [
     "VQAReference",
     "WebQAReference",
     "abstain_scores",
-    "aggregate_leaderboard",
     "bootstrap_interval",
     "citation_scores",
     "compare_paired",
@@ -97,6 +98,7 @@ __all__ = [
     "score_webqa_retrieval",
     "vqa_accuracy",
     "webqa_accuracy",
+    "webqa_leaderboard_row",
     "wilson_interval",
 ]
 

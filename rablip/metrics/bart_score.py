@@ -1,215 +1,190 @@
-"""WebQA's QA-FL: how likely a BART finds the answer given the reference, beside the reference given itself."""
+"""BARTScore: how likely a BART finds one text after another, per token."""
 
 from __future__ import annotations
 
-import math
-import re
-import string
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from .results import MetricResult
-from .scorer_inputs import require_same_ids, require_texts
-from .webqa import WebQAReference, group_by_category
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from transformers import BartForConditionalGeneration, PreTrainedTokenizerBase
 
-__all__ = ["BartScorer", "LikelihoodScorer", "prepare_fluency_text", "score_webqa_fluency", "score_webqa_overall"]
+__all__ = ["BartScorer", "FluencyScorer"]
 
-LikelihoodScorer = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
-"""Takes sources and targets of one length; gives the mean log-probability of each target's tokens given its source."""
 
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_MAX_TOKENS = 1024
+class FluencyScorer(Protocol):
+    """Anything that scores texts after texts as `BartScorer` does."""
+
+    def __call__(self, sources: Sequence[str], targets: Sequence[str]) -> Sequence[float]:
+        """The mean log-probability of every target's tokens given its source."""
+        ...
 
 
 class BartScorer:
-    """The likelihood of texts by a BART, as BARTScore: in fp32, cut at 1,024 tokens, padding never counts.
+    """Scores texts with a BART: the mean over a target's tokens of log p(token | tokens before it, source).
 
-    The official model is `facebook/bart-large-cnn` with the weights of `bart.pth` (fine-tuned on ParaBank2), which is
-    a pickle. Convert it once, in an environment of your own: load it there with `weights_only=True` into that model,
-    and `save_pretrained` model and tokenizer; then give the folder here. Without these weights figures are not those
-    of the leaderboard.
+    The mean is over all of the target's tokens, `<s>` and `</s>` included, as in BARTScore (Yuan et al. 2021); padding
+    does not count. Weights are in single precision, and texts are cut at `max_tokens`.
+
+    The official WebQA scorer loads `facebook/bart-large-cnn` and over it the ParaBank2 state dict of BARTScore
+    (`bart.pth`, a pickle). rablip reads no pickle; convert it once, where the file is trusted:
+    `model.load_state_dict(torch.load("bart.pth", weights_only=True))` on a
+    `BartForConditionalGeneration.from_pretrained("facebook/bart-large-cnn")`, then `model.save_pretrained(folder)` and
+    `tokenizer.save_pretrained(folder)`. Without that state dict the figures are others, and must be called so.
 
     Args:
-        model: the model; it is used as it is, on its device.
-        tokenizer: its tokenizer.
-        batch_size: texts at once.
+        model: a `BartForConditionalGeneration`, or a folder that `from_pretrained` reads, which is loaded at the first
+            call (safetensors only, in single precision).
+        tokenizer: the model's tokenizer; None for the one in the folder.
+        batch_size: pairs at once. It changes no score beyond rounding.
+        max_tokens: where texts are cut; the model's own limit where that is lower.
+        device: where a model from a folder runs; a given model stays where it is.
+
+    Raises:
+        TypeError: when the model is neither.
+        ValueError: when a given model has no tokenizer or is not in single precision, or the folder holds no BART.
 
     Example:
-        >>> scorer = BartScorer.from_pretrained("bart_parabank")  # doctest: +SKIP
-        >>> scorer(["The door is red."], ["A red door."])  # doctest: +SKIP
-        [-1.7]
+        >>> scorer = BartScorer("converted-bart-large-cnn")  # doctest: +SKIP
+        >>> scorer(["The door is green."], ["A green door."])  # doctest: +SKIP
+        [-2.41]
     """
 
     def __init__(
-        self, model: BartForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, *, batch_size: int = 16
+        self,
+        model: BartForConditionalGeneration | str | os.PathLike[str],
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        *,
+        batch_size: int = 16,
+        max_tokens: int = 1024,
+        device: str | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-        self.model = model.eval()
-        self.tokenizer = tokenizer
+        if batch_size < 1 or max_tokens < 2:
+            raise ValueError(
+                f"batch_size must be at least 1 and max_tokens at least 2, but they are {batch_size} and {max_tokens}."
+            )
         self.batch_size = batch_size
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path, *, device: str | None = None, batch_size: int = 16) -> BartScorer:
-        """Load model and tokenizer of a folder; nothing is downloaded.
-
-        Args:
-            folder: as `save_pretrained` made it.
-            device: where it runs; None for the CPU.
-            batch_size: texts at once.
-
-        Raises:
-            FileNotFoundError: when there is no such folder.
-        """
-        import torch
-        from transformers import AutoTokenizer, BartForConditionalGeneration
-
-        if not Path(folder).is_dir():
-            raise FileNotFoundError(f"There is no folder {folder} with a BART. Save one there with save_pretrained.")
-        model: Any = BartForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-        return cls(model.to(device or "cpu"), AutoTokenizer.from_pretrained(folder), batch_size=batch_size)
+        self.max_tokens = max_tokens
+        self._folder: Path | None = None
+        self._model: Any = None
+        self._tokenizer: Any = tokenizer
+        self._device = device
+        if isinstance(model, (str, os.PathLike)):
+            self._folder = Path(model)
+            if not self._folder.is_dir():
+                raise ValueError(
+                    f"{str(model)!r} is no folder. Give a loaded model and its tokenizer, or the folder that "
+                    "save_pretrained wrote (a name on the Hub is downloaded first: huggingface_hub.snapshot_download)."
+                )
+        else:
+            if tokenizer is None:
+                raise ValueError("a given model needs its tokenizer: BartScorer(model, tokenizer).")
+            if device is not None:
+                raise ValueError(f"device={device!r} is for a model from a folder; move a given model before.")
+            _check_model(model)
+            self._model = model
 
     def __call__(self, sources: Sequence[str], targets: Sequence[str]) -> list[float]:
-        """The mean log-probability of the tokens of each target, `<s>` and `</s>` included, given its source.
+        """The mean log-probability of every target's tokens given its source.
 
         Args:
-            sources: what the encoder reads.
-            targets: what the decoder says; as many.
+            sources: (num_pairs,) texts to condition on.
+            targets: (num_pairs,) texts to score.
+
+        Returns:
+            (num_pairs,) scores, never above 0.
 
         Raises:
-            ValueError: when there are not as many of both.
+            TypeError: when a text is no string.
+            ValueError: when there are more sources than targets, or the other way round.
         """
         if len(sources) != len(targets):
-            raise ValueError(f"There are {len(sources)} sources for {len(targets)} targets.")
-        scores: list[float] = []
-        for start in range(0, len(sources), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            scores += self._score(list(sources[part]), list(targets[part]))
+            raise ValueError(f"{len(sources)} sources were given for {len(targets)} targets.")
+        for text in (*sources, *targets):
+            if not isinstance(text, str):
+                raise TypeError(f"texts must be strings, but {text!r} was given.")
+        if not sources:
+            return []
+        self._load()
+        # Pairs of like length share a batch: less padding to compute.
+        order = sorted(range(len(sources)), key=lambda pair: len(sources[pair]) + len(targets[pair]))
+        scores = [0.0] * len(sources)
+        training = self._model.training
+        self._model.eval()
+        try:
+            for start in range(0, len(order), self.batch_size):
+                batch = order[start : start + self.batch_size]
+                found = self._score_batch([sources[pair] for pair in batch], [targets[pair] for pair in batch])
+                for pair, score in zip(batch, found, strict=True):
+                    scores[pair] = score
+        finally:
+            self._model.train(training)
         return scores
 
-    def _score(self, sources: list[str], targets: list[str]) -> list[float]:
+    def _score_batch(self, sources: list[str], targets: list[str]) -> list[float]:
         import torch
 
-        read, said = (
-            self.tokenizer(texts, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt").to(
-                self.model.device
+        device = self._model.device
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            source, target = self._encode(sources).to(device), self._encode(targets).to(device)
+            logits = self._model(
+                input_ids=source["input_ids"],
+                attention_mask=source["attention_mask"],
+                decoder_input_ids=self._model.prepare_decoder_input_ids_from_labels(labels=target["input_ids"]),
+                use_cache=False,
+            ).logits  # (batch_size, seq_len, vocab_size)
+            token_scores = logits.log_softmax(-1).gather(-1, target["input_ids"].unsqueeze(-1)).squeeze(-1)
+            mask = target["attention_mask"]  # (batch_size, seq_len), 1 = a token of the target
+            means = (token_scores * mask).sum(-1) / mask.sum(-1)
+        return [float(mean) for mean in means]
+
+    def _encode(self, texts: list[str]) -> Any:
+        # Positions of BART are counted from the left, padding or not: it has to stand on the right.
+        return self._tokenizer(
+            texts,
+            padding=True,
+            padding_side="right",
+            truncation=True,
+            max_length=min(self.max_tokens, self._model.config.max_position_embeddings),
+            return_tensors="pt",
+        )
+
+    def _load(self) -> None:
+        """Load the model and the tokenizer of the folder, once."""
+        folder = self._folder
+        if self._model is not None or folder is None:
+            return
+        import torch
+        from transformers import AutoConfig, AutoTokenizer, BartForConditionalGeneration
+
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if config.model_type != "bart":
+            raise ValueError(f"{str(folder)!r} holds a model of type {config.model_type!r}; BARTScore needs a BART.")
+        loaded: Any = BartForConditionalGeneration.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+        model, info = loaded
+        if info["missing_keys"]:
+            missing = ", ".join(sorted(info["missing_keys"])[:3])
+            raise ValueError(
+                f"{str(folder)!r} lacks weights ({missing}, ...), which would be random: save the whole "
+                "BartForConditionalGeneration with save_pretrained."
             )
-            for texts in (sources, targets)
-        )
-        with torch.no_grad():
-            logits = self.model(
-                input_ids=read["input_ids"], attention_mask=read["attention_mask"], labels=said["input_ids"]
-            ).logits
-        of_tokens = logits.float().log_softmax(-1).gather(2, said["input_ids"].unsqueeze(2)).squeeze(2)
-        mask = said["attention_mask"]
-        means: list[float] = ((of_tokens * mask).sum(1) / mask.sum(1)).tolist()
-        return means
+        if self._tokenizer is None:
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._model = model.to(self._device) if self._device else model
 
 
-def prepare_fluency_text(text: str) -> str:
-    """Delete all ASCII punctuation and collapse blanks; the case stays.
+def _check_model(model: Any) -> None:
+    import torch
 
-    Example:
-        >>> prepare_fluency_text('"The  door is red." ')
-        'The door is red'
-    """
-    return re.sub(r"\s+", " ", text.translate(_PUNCTUATION)).strip()
-
-
-def score_webqa_fluency(
-    predictions: Mapping[str, str],
-    references: Mapping[str, WebQAReference],
-    *,
-    scorer: LikelihoodScorer,
-    normalize: bool = True,
-) -> MetricResult:
-    """QA-FL: `min(1, max over references A of exp(s(A -> answer)) / exp(s(A -> A)))`, averaged over questions.
-
-    The source is the reference, the target the answer.
-
-    Args:
-        predictions: question id (Guid) to answer; a question without one, or with an empty one, scores 0.
-        references: question id to reference.
-        scorer: gives s, such as a `BartScorer`; where it is not the official model, say so beside the figure.
-        normalize: whether s is divided by what the reference gives itself; False is the official `--no_norm`.
-
-    Returns:
-        The mean, from 0 to 1, also by category.
-
-    Raises:
-        TypeError: when a prediction is no string.
-        ValueError: when a prediction belongs to no question, a question has no reference answer, or the scorer gives
-            something else than one finite number a pair.
-
-    Example:
-        >>> def shares_words(sources, targets):
-        ...     return [-float(source != target) for source, target in zip(sources, targets)]
-        >>> references = {"q1": WebQAReference(answers=["It is red."], category="color")}
-        >>> round(score_webqa_fluency({"q1": "Red!"}, references, scorer=shares_words).value, 4)
-        0.3679
-    """
-    require_texts(predictions)
-    counts = require_same_ids(predictions, references, allow_missing=True)
-    bare = [question_id for question_id, one in references.items() if not one.answers]
-    if bare:
-        raise ValueError(f"{len(bare)} questions have no reference answer, such as {bare[0]!r}: leave them out.")
-    pairs = [
-        (question_id, prepare_fluency_text(answer), prepare_fluency_text(predictions[question_id]))
-        for question_id, reference in references.items()
-        if prepare_fluency_text(predictions.get(question_id, ""))
-        for answer in reference.answers
-    ]
-    sources = [source for _, source, _ in pairs]
-    said = _ask(scorer, sources, [target for _, _, target in pairs])
-    itself = _ask(scorer, sources, sources) if normalize else [0.0] * len(pairs)
-    values = dict.fromkeys(references, 0.0)
-    for (question_id, _, _), score, best in zip(pairs, said, itself, strict=True):
-        values[question_id] = max(values[question_id], min(1.0, math.exp(score - best)))
-    return MetricResult(
-        metric="webqa_fluency",
-        variant="official" if normalize else "no_norm",
-        value=sum(values.values()) / len(values),
-        values=values,
-        groups=group_by_category(values, references),
-        details=counts,
-    )
-
-
-def score_webqa_overall(fluency: MetricResult, accuracy: MetricResult) -> MetricResult:
-    """QA: the mean over questions of fluency times accuracy (not the product of the two means).
-
-    Args:
-        fluency: of `score_webqa_fluency`.
-        accuracy: of `score_webqa`, over the same questions.
-
-    Raises:
-        ValueError: when they are of other questions.
-
-    Example:
-        >>> one = MetricResult(metric="a", variant="official", value=0.5, values={"q1": 1.0, "q2": 0.0})
-        >>> score_webqa_overall(one, one).value
-        0.5
-    """
-    if fluency.values.keys() != accuracy.values.keys():
+    if getattr(getattr(model, "config", None), "model_type", None) != "bart":
+        raise TypeError(f"model must be a BartForConditionalGeneration or a folder, but is a {type(model).__name__}.")
+    dtypes = {parameter.dtype for parameter in model.parameters()}
+    if dtypes != {torch.float32}:
+        found = ", ".join(sorted(str(dtype) for dtype in dtypes))
         raise ValueError(
-            f"Fluency is of {fluency.num_questions} questions and accuracy of {accuracy.num_questions}, and not the "
-            "same ones. Score both over one split."
+            f"BARTScore is computed in torch.float32, but the model's weights are in {found}: load it with "
+            "dtype=torch.float32."
         )
-    values = {question_id: value * accuracy.values[question_id] for question_id, value in fluency.values.items()}
-    return MetricResult(
-        metric="webqa_overall",
-        variant=accuracy.variant if fluency.variant == "official" else f"{accuracy.variant}, {fluency.variant}",
-        value=sum(values.values()) / len(values),
-        values=values,
-    )
-
-
-def _ask(scorer: LikelihoodScorer, sources: Sequence[str], targets: Sequence[str]) -> list[float]:
-    scores: list[Any] = list(scorer(sources, targets)) if sources else []
-    if len(scores) != len(sources) or not all(math.isfinite(score) for score in scores):
-        raise ValueError(f"The scorer gave {len(scores)} scores for {len(sources)} pairs, or one that is not finite.")
-    return [float(score) for score in scores]

@@ -63,7 +63,7 @@ MODULES: dict[str, ModuleSpec] = {
         make_reference=WebQAReference,
     ),
     "webqa_retrieval": ModuleSpec(
-        description="Retrieval F1 of WebQA over source ids. Options: form.",
+        description="Retrieval F1 of WebQA over source ids. Options: variant.",
         prediction=_RANKED,
         reference=_RANKED,
         score=score_webqa_retrieval,

@@ -1,246 +1,239 @@
-"""WebQA's QA-Acc: bags of words against keywords, by the rule of the question's category."""
+"""WebQA's answer accuracy (QA-Acc), in the official form and the three that papers use where there are no keywords."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
 
 from .results import MetricResult
-from .scorer_inputs import list_some, require_answers, require_choice, require_same_ids, require_texts
 from .webqa_lemmas import lemmatize_words
-from .webqa_normalization import normalize_webqa_answer
+from .webqa_normalization import normalize_skurg_answer, normalize_skurg_prediction, normalize_webqa_answer
+from .webqa_references import (
+    WebQAReference,
+    check_category,
+    check_known_ids,
+    check_text,
+    mean_or_none,
+    name_some,
+    webqa_groups,
+)
 
 __all__ = [
+    "WEBQA_ACCURACY_VARIANTS",
     "WEBQA_COLORS",
     "WEBQA_SHAPES",
+    "WEBQA_YES_NO",
     "WebQAReference",
-    "WebQAVariant",
-    "aggregate_leaderboard",
     "score_webqa",
     "webqa_accuracy",
 ]
 
-WebQAVariant = Literal["official", "approx_val", "ragvl", "skurg"]
-Lemmatize = Callable[[str], str]
+WEBQA_ACCURACY_VARIANTS = ("official", "approx_val", "ragvl", "skurg")
 
 WEBQA_COLORS = frozenset(
-    "aqua beige black blonde blue bluere bluewhite bronze brown chrome gold golden gray green grey ivory maroon "
-    "orange orangebrown orangepurple pink purple rainbow red redorange rust silver spot tan teal transparent "
-    "turquoise violet white yellow yes".split()
+    """
+    aqua beige black blonde blue bluere bluewhite bronze brown chrome gold golden gray green grey ivory maroon orange
+    orangebrown orangepurple pink purple rainbow red redorange rust silver spot tan teal transparent turquoise violet
+    white yellow yes
+    """.split()
 )
-"""The only words that count in a question of the category color."""
 
 WEBQA_SHAPES = frozenset(
-    "arch ball bell bellshaped bow circle circular concave cone conical convex corkscrew crescent crest cross "
-    "crosse cube cuboid curl curve cylinder cylindrical diamond dome domeshape dot flat flower fold fork globe "
-    "globular h heart hexagon hook hoop keyhole obelisk octagon octagonal octogon oval pentagon point pyramid "
-    "pyramidal rectangle rectangular ring round rounded semicircle shamrock slope sphere spherical spiral square "
-    "star step straight teardrop torus triangle triangular tube wavy xs".split()
-)
-"""The only words that count in a question of the category shape."""
-
-_CLOSED = {"color": WEBQA_COLORS, "shape": WEBQA_SHAPES, "YesNo": frozenset({"yes", "no"})}
-_EPSILON = 1e-5
-_LEADERBOARD_DIGITS = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class WebQAReference:
-    """What is known of one question.
-
-    Args:
-        answers: the reference sentences, as `A` in the files.
-        keywords: `Keywords_A`; None where they are hidden or the file has none.
-        category: `Qcate`. Anything but "text" is a question of pictures.
-
-    Raises:
-        TypeError: when `answers` is no sequence of strings.
-
-    Example:
-        >>> WebQAReference(answers=["The door is red."], keywords="red", category="color").category
-        'color'
     """
+    arch ball bell bellshaped bow circle circular concave cone conical convex corkscrew crescent crest cross crosse
+    cube cuboid curl curve cylinder cylindrical diamond dome domeshape dot flat flower fold fork globe globular h heart
+    hexagon hook hoop keyhole obelisk octagon octagonal octogon oval pentagon point pyramid pyramidal rectangle
+    rectangular ring round rounded semicircle shamrock slope sphere spherical spiral square star step straight teardrop
+    torus triangle triangular tube wavy xs
+    """.split()
+)
 
-    answers: Sequence[str]
-    category: str
-    keywords: str | None = None
+WEBQA_YES_NO = frozenset(("yes", "no"))
 
-    def __post_init__(self) -> None:
-        if self.answers:
-            require_answers(self.answers)
+_CLOSED_LISTS = {"color": WEBQA_COLORS, "shape": WEBQA_SHAPES, "YesNo": WEBQA_YES_NO}
+_F1_CATEGORIES = (*_CLOSED_LISTS, "number")
+_OFFICIAL_EPSILON = 1e-5
 
 
 def webqa_accuracy(
     prediction: str,
-    target: str,
+    keywords: str,
     category: str,
     *,
-    variant: WebQAVariant = "official",
-    lemmatize: Lemmatize | None = lemmatize_words,
+    variant: str = "official",
+    lemmatize: Callable[[str], str] | None = lemmatize_words,
 ) -> float:
-    """QA-Acc of one question, as `vlp/eval_1022.py` of WebQA's baseline.
+    """QA-Acc of one answer.
 
-    Colors, shapes and yes/no are sets of words of a closed list, numbers a bag of whole numbers; they give the F1
-    `2PR / (P + R + 1e-5)`, at most 0.999995. The other categories give the recall of all words; nothing common is 0.
+    Both texts are normalised (`normalize_webqa_answer`) and compared as bags of words:
+
+    - color, shape, YesNo: F1 over the words that are in the category's closed list, each counted once;
+    - number: F1 over the whole numbers among the words;
+    - choose, Others, text: recall of all words.
+
+    No word in common is 0. The official F1 has 1e-5 in its denominator, so a perfect one is 0.999995. A closed list
+    holds what an answer must be to score at all: "crimson" is never right, and neither "grey" for "gray".
+
+    The variants are the forms in use:
+
+    - "official": `vlp/eval_1022.py` of WebQA's baseline, against the keywords;
+    - "approx_val": the WebQA authors' `eval_webqa.md` for the validation set (also RAMQA's), against the full answer;
+      F1 without 1e-5;
+    - "ragvl": as "approx_val", but where the answer to a color, shape or YesNo question has no word of the closed
+      list, F1 is over all words;
+    - "skurg": as "approx_val" after SKURG's own preparation of both texts.
 
     Args:
-        prediction: the answer.
-        target: the keywords; in the other variants the whole reference sentence.
-        category: `Qcate`.
-        variant: see `score_webqa`.
-        lemmatize: as of `normalize_webqa_answer`.
+        prediction: the answer to score.
+        keywords: what it is compared with: the keywords for "official", the first full answer for the others.
+        category: `Qcate` of the question.
+        variant: one of `WEBQA_ACCURACY_VARIANTS`.
+        lemmatize: see `normalize_webqa_answer`.
 
     Returns:
-        The score, from 0 to 1.
+        The accuracy, between 0 and 1.
+
+    Raises:
+        ValueError: when the category or the variant is unknown.
 
     Example:
-        >>> round(webqa_accuracy("It is red and blue.", "red", "color"), 4), webqa_accuracy("a boat", "boat", "text")
-        (0.6667, 1.0)
-        >>> webqa_accuracy("crimson", "crimson", "color")
+        >>> webqa_accuracy("The door of the Harbor Light is green .", "Green", "color")
+        0.9999950000249999
+        >>> webqa_accuracy("It is a small crimson boat", "crimson", "color")
         0.0
+        >>> webqa_accuracy("A fountain is in front of it", "Fountain and statues", "Others")
+        0.3333333333333333
     """
-    require_choice(variant, get_args(WebQAVariant), name="variant")
-    if variant == "skurg":
-        prediction, target = prediction.lower(), target.lower()
-    said = normalize_webqa_answer(prediction, lemmatize=lemmatize).split()
-    wanted = normalize_webqa_answer(target, lemmatize=lemmatize).split()
-    closed = _CLOSED.get(category)
-    if closed is not None and not (variant == "ragvl" and not closed.intersection(wanted)):
-        said, wanted = sorted(closed.intersection(said)), sorted(closed.intersection(wanted))
-    elif category == "number":
-        said, wanted = _whole_numbers(said), _whole_numbers(wanted)
-    common = (Counter(said) & Counter(wanted)).total()
-    if not common:
-        return 0.0
-    precision, recall = common / len(said), common / len(wanted)
-    if closed is None and category != "number":
-        return recall
-    return 2 * precision * recall / (precision + recall + (_EPSILON if variant == "official" else 0.0))
+    check_category(category)
+    _check_variant(variant)
+    predicted = _normalize_prediction(prediction, variant, lemmatize)
+    return _compare(predicted, _normalize_target(keywords, variant, lemmatize), category, variant)
 
 
 def score_webqa(
     predictions: Mapping[str, str],
     references: Mapping[str, WebQAReference],
     *,
-    variant: WebQAVariant = "official",
-    lemmatize: Lemmatize | None = lemmatize_words,
+    variant: str = "official",
+    lemmatize: Callable[[str], str] | None = lemmatize_words,
 ) -> MetricResult:
-    """QA-Acc over questions.
+    """QA-Acc over a set of questions: the mean over the references; a question without a prediction counts 0.
 
-    A question without a prediction scores 0 and is counted in `details`.
+    SKURG's own script averages over the predictions that are there; the two agree where none is missing.
 
     Args:
         predictions: question id (Guid) to answer.
-        references: question id to reference.
-        variant: "official" compares with the keywords, which only the hidden test set and the authors' dumps have.
-            "approx_val" is the authors' way for val, also RAMQA's: the same with the whole first reference sentence
-            and an F1 without epsilon. "ragvl" is that with all words where the sentence has no word of the closed
-            list. "skurg" is "approx_val" after lower-casing.
-        lemmatize: as of `normalize_webqa_answer`. The default is a small rule lemmatiser (within 0.0015 of what was
-            published with spaCy on both of the authors' dumps); None is a variant of its own, about a point lower.
+        references: question id to reference, of every question that counts.
+        variant: see `webqa_accuracy`.
+        lemmatize: see `normalize_webqa_answer`.
 
     Returns:
-        The mean, from 0 to 1, also by category, and of `image` and `text` questions. The variant says when there are
-        no lemmas.
+        The result, with a group per category, "image" and "text", and in `details` how many predictions were missing
+        and how many questions no answer can score on, because what it is compared with has no word that counts. No
+        exact match: the official script compares two sets in the order of their hashes, which differs between runs.
 
     Raises:
-        TypeError: when a prediction is no string, or ids differ in type only.
-        ValueError: when a prediction belongs to no question, or a reference lacks what the variant compares with.
-
-    Source:
-        `vlp/eval_1022.py` and `eval_webqa.md` of WebQnA/WebQA_Baseline; RagVL; SKURG.
+        TypeError: when a prediction is no string.
+        ValueError: when a prediction's question is unknown, when the variant is, or when a reference lacks what the
+            variant compares with (keywords for "official", an answer for the others).
 
     Example:
-        >>> references = {"q1": WebQAReference(answers=["It is red."], keywords="red", category="color")}
-        >>> score_webqa({"q1": "A red door."}, references).value
-        0.9999950000249999
+        >>> references = {
+        ...     "a": WebQAReference(answers=("It has two towers.",), keywords="Two", category="number"),
+        ...     "b": WebQAReference(answers=("The taller one.",), keywords="taller", category="choose"),
+        ... }
+        >>> result = score_webqa({"a": "There are 2 towers and 3 gates"}, references)
+        >>> round(result.value, 4), round(result.groups["number"], 4), result.details["num_missing"]
+        (0.3333, 0.6667, 1)
     """
-    require_choice(variant, get_args(WebQAVariant), name="variant")
-    require_texts(predictions)
-    counts = require_same_ids(predictions, references, allow_missing=True)
+    _check_variant(variant)
+    check_known_ids(predictions, references)
     targets = _targets(references, variant)
-    values = {
-        question_id: webqa_accuracy(
-            predictions[question_id], targets[question_id], reference.category, variant=variant, lemmatize=lemmatize
-        )
-        if question_id in predictions
-        else 0.0
-        for question_id, reference in references.items()
-    }
+    values: dict[str, float] = {}
+    num_unreachable = 0
+    for identifier, reference in references.items():
+        expected = _normalize_target(targets[identifier], variant, lemmatize)
+        num_unreachable += not _compare(expected, expected, reference.category, variant)
+        if identifier in predictions:
+            prediction = check_text(predictions[identifier], identifier)
+            predicted = _normalize_prediction(prediction, variant, lemmatize)
+            values[identifier] = _compare(predicted, expected, reference.category, variant)
+        else:
+            values[identifier] = 0.0
     return MetricResult(
         metric="webqa_accuracy",
-        variant=variant if lemmatize is not None else f"{variant}, no lemmas",
-        value=sum(values.values()) / len(values),
+        variant=variant,
+        value=mean_or_none(values.values()),
         values=values,
-        groups=group_by_category(values, references),
-        details=counts,
+        groups=webqa_groups(values, references),
+        details={"num_missing": len(references) - len(predictions), "num_unreachable": num_unreachable},
     )
 
 
-def group_by_category(values: Mapping[str, float], references: Mapping[str, WebQAReference]) -> dict[str, float]:
-    """Means by category, and of the questions of pictures (`image`) and of texts (`text`).
-
-    Args:
-        values: question id to value.
-        references: question id to reference.
-
-    Example:
-        >>> kinds = {"1": "YesNo", "2": "text"}
-        >>> references = {name: WebQAReference(answers=(), category=kind) for name, kind in kinds.items()}
-        >>> group_by_category({"1": 1.0, "2": 0.0}, references)
-        {'YesNo': 1.0, 'image': 1.0, 'text': 0.0}
-    """
-    groups: dict[str, list[float]] = {}
-    for question_id, value in values.items():
-        category = references[question_id].category
-        for name in dict.fromkeys((category, "text" if category == "text" else "image")):
-            groups.setdefault(name, []).append(value)
-    return {name: sum(found) / len(found) for name, found in groups.items()}
+def _normalize_prediction(text: str, variant: str, lemmatize: Callable[[str], str] | None) -> list[str]:
+    text = normalize_skurg_prediction(text) if variant == "skurg" else text
+    return normalize_webqa_answer(text, lemmatize=lemmatize).split()
 
 
-def aggregate_leaderboard(values: Mapping[str, float], num_questions: int) -> float:
-    """The figure of the leaderboard: the sum over the questions of the split, missing ones 0, rounded to 4 decimals.
+def _normalize_target(text: str, variant: str, lemmatize: Callable[[str], str] | None) -> list[str]:
+    text = normalize_skurg_answer(text) if variant == "skurg" else text
+    return normalize_webqa_answer(text, lemmatize=lemmatize).split()
 
-    Args:
-        values: question id to value, of the questions that were answered.
-        num_questions: of the split; 7,540 of the test set.
 
-    Raises:
-        ValueError: when there are more values than questions.
+def _compare(predicted: list[str], expected: list[str], category: str, variant: str) -> float:
+    """The score of a bag of words against another one."""
+    predicted, expected = _keep_what_counts(predicted, expected, category, variant)
+    common = sum((Counter(predicted) & Counter(expected)).values())
+    if not common:
+        return 0.0
+    precision, recall = common / len(predicted), common / len(expected)
+    if category not in _F1_CATEGORIES:
+        return recall
+    return 2 * precision * recall / (precision + recall + (_OFFICIAL_EPSILON if variant == "official" else 0))
 
-    Example:
-        >>> aggregate_leaderboard({"q1": 1.0, "q2": 0.5}, 3)
-        0.5
-    """
-    if num_questions < max(len(values), 1):
-        raise ValueError(f"There are {len(values)} values, but the split is said to have {num_questions} questions.")
-    return round(sum(values.values()) / num_questions, _LEADERBOARD_DIGITS)
+
+def _keep_what_counts(
+    predicted: list[str], expected: list[str], category: str, variant: str
+) -> tuple[list[str], list[str]]:
+    """The words of both bags that the category looks at."""
+    if category == "number":
+        return _whole_numbers(predicted), _whole_numbers(expected)
+    allowed = _CLOSED_LISTS.get(category)
+    if allowed is None or (variant == "ragvl" and not allowed.intersection(expected)):
+        return predicted, expected
+    return list(allowed.intersection(predicted)), list(allowed.intersection(expected))
+
+
+def _whole_numbers(words: list[str]) -> list[str]:
+    numbers = []
+    for word in words:
+        try:
+            numbers.append(str(int(word)))  # "007" is 7
+        except ValueError:
+            continue
+    return numbers
 
 
 def _targets(references: Mapping[str, WebQAReference], variant: str) -> dict[str, str]:
     """What each answer is compared with."""
     if variant == "official":
-        targets = {question_id: reference.keywords or "" for question_id, reference in references.items()}
-        what, instead = "keywords", 'Take the variant "approx_val", which compares with the reference sentence.'
-    else:
-        targets = {question_id: next(iter(one.answers), "") for question_id, one in references.items()}
-        what, instead = "answer", "Its labels are hidden: leave it out."
-    missing = [question_id for question_id, target in targets.items() if not target.strip()]
+        missing = [identifier for identifier, reference in references.items() if not reference.has_keywords]
+        if missing:
+            raise ValueError(
+                f"{len(missing)} of {len(references)} references have no keywords: {name_some(missing)}. The official "
+                "QA-Acc compares with Keywords_A, which the public files of WebQA do not hold: give keywords, or take "
+                "variant='approx_val' and say so."
+            )
+        return {identifier: reference.keywords or "" for identifier, reference in references.items()}
+    missing = [identifier for identifier, reference in references.items() if not reference.answers]
     if missing:
         raise ValueError(
-            f"{len(missing)} of {len(references)} questions have no {what} ({list_some(missing)}), with which the "
-            f"variant {variant!r} compares. {instead}"
+            f"{len(missing)} of {len(references)} references have no answer: {name_some(missing)}. The answers of "
+            "WebQA's test set are hidden: score a split that has them, or leave these questions out."
         )
-    return targets
+    return {identifier: reference.answers[0] for identifier, reference in references.items()}
 
 
-def _whole_numbers(words: Sequence[str]) -> list[str]:
-    numbers = []
-    for word in words:
-        try:
-            numbers.append(str(int(word)))
-        except ValueError:  # a word that is no whole number does not count
-            continue
-    return numbers
+def _check_variant(variant: str) -> None:
+    if variant not in WEBQA_ACCURACY_VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(WEBQA_ACCURACY_VARIANTS)}, but is {variant!r}.")

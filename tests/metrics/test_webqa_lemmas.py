@@ -24,7 +24,7 @@ LEMMAS = {
         "carried carry, tied tie, agreed agree, hoped hope, named name, opened open, visited visit, "
         "described describe, required require, measured measure, striped stripe, arched arch, curved curve, "
         "pointed point, handled handle, judged judge, argued argue, played play, added add, created create, "
-        "treated treat, sold sell, built build, worn wear, taken take, lit light, squared square, noted note, edited edit"
+        "treated treat, sold sell, built build, worn wear, taken take, lit light, squared square, edited edit"
     ),
     "-ing": (
         "standing stand, sitting sit, making make, wearing wear, lying lie, using use, hanging hang, changing change, "

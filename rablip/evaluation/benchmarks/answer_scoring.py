@@ -74,19 +74,21 @@ def _score_webqa(pairs: Pairs, corpus: str, plugged: PluggedScorers) -> list[Met
     }
     predictions = _answers(pairs)
     options = {"lemmatize": plugged["lemmatize"]} if "lemmatize" in plugged else {}
-    with_keywords = {name: one for name, one in references.items() if one.keywords}
+    with_keywords = {name: one for name, one in references.items() if one.has_keywords}
     results: list[MetricResult] = []
     if with_keywords:
         kept = {name: predictions[name] for name in with_keywords}
         results.append(score_webqa(kept, with_keywords, variant="official", **options))
     results += [score_webqa(predictions, references, variant=name, **options) for name in ("approx_val", "ragvl")]
     if "bart" in plugged:
-        fluency = score_webqa_fluency(predictions, references, scorer=plugged["bart"])
+        fluency = score_webqa_fluency(predictions, references, plugged["bart"])
         results += [fluency, score_webqa_overall(fluency, results[0])]
     gold = {question.id: question.positive_ids for question, _ in pairs if question.positive_ids}
     if gold:
         cited = {question.id: made.cited_names for question, made in pairs if question.id in gold}
-        results += [score_webqa_retrieval(cited, gold, form=form, corpus=corpus) for form in ("baseline", "notebook")]
+        results += [
+            score_webqa_retrieval(cited, gold, variant=name, corpus=corpus) for name in ("baseline", "notebook")
+        ]
     return results
 
 
