@@ -125,7 +125,7 @@ section .facts {
 .line { flex: 1; min-width: 0; display: grid; gap: .3rem; }
 .line .question { font-size: 1.08rem; line-height: 1.35; }
 .entry:not([open]) .line .question, .entry:not([open]) .outcome strong {
-  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden;
+  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 4; overflow: hidden;
 }
 .outcome { display: flex; flex-wrap: wrap; gap: .35rem .7rem; align-items: baseline; min-width: 0; }
 .outcome strong { font-weight: 600; max-width: 100%; }
@@ -137,6 +137,7 @@ section .facts {
 .entry[open] .thumbs img { width: 11rem; height: auto; max-width: 100%; }
 .inside { padding: .1rem 1.1rem 1.2rem; }
 .inside .shown { margin-top: 1rem; }
+.found .tag { margin-left: .5rem; }
 .inside .quote { aspect-ratio: auto; min-height: 8rem; max-height: 20rem; }
 .answers { display: grid; gap: 1.4rem; grid-template-columns: 1fr 1fr; margin-top: .4rem; }
 .answers > div { min-width: 0; }

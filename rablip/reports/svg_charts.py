@@ -152,16 +152,16 @@ def calibration_plot(plot: CalibrationPlot) -> str:
     points = []
     for one in plot.bins:
         title = element("title", escape(bin_words(one)))
-        bin_bar = {"content": title, "x": percent(one.low), "width": percent(one.high - one.low)}
+        across = one.low, one.high
         height = _COUNTS * one.num_questions / most
-        parts.append(rectangle("tally", y=floor - height, height=height, **bin_bar))
+        parts.append(rectangle("tally", across, y=floor - height, height=height, content=title))
         if one.num_questions and len(plot.bins) < _MANY_BINS:
             middle = percent((one.low + one.high) / 2)
             parts.append(text(compact_count(one.num_questions), x=middle, y=floor - height - 4, style="tick small",
                               anchor="middle"))  # fmt: skip
         if one.accuracy is not None and one.confidence is not None:
             height = _SQUARE * one.accuracy
-            parts.append(rectangle("accuracy", y=bottom - height, height=height, **bin_bar))
+            parts.append(rectangle("accuracy", across, y=bottom - height, height=height, content=title))
             if one.interval is not None:
                 points.append(whisker(*(bottom - _SQUARE * end for end in one.interval), x=percent(one.confidence)))
             points.append(marker(0, x=percent(one.confidence), y=bottom - height, content=title))
@@ -209,16 +209,16 @@ def _nothing(title: str) -> str:
 
 
 def _bar(bar: Bar, axis: Axis, number: int, *, y: float, scale: float) -> str:
-    inner = {"y": y + 1, "height": _BAR - 3}
-    parts = [rectangle("track", x="0%", width="100%", round_corners=True, **inner)]
+    parts = [rectangle("track", (0.0, 1.0), y=y + 1, height=_BAR - 3, round_corners=True)]
     for tick in axis.ticks():
         if axis.low < tick < axis.high:
             x = percent(axis.share(tick))
             parts.append(element("line", class_="notch", x1=x, y1=y + 1, x2=x, y2=y + _BAR - 2))
     if bar.value is not None:
-        start, end = sorted((axis.share(0.0), axis.share(bar.value)))
+        zero, end = axis.share(0.0), axis.share(bar.value)
+        across = min(zero, end), max(zero, end)
         style = f"fill {series_style(number)}"
-        parts.append(rectangle(style, x=percent(start), width=percent(end - start), round_corners=True, **inner))
+        parts.append(rectangle(style, across, y=y + 1, height=_BAR - 3, round_corners=True))
         if bar.interval is not None:
             parts.append(whisker(*map(axis.share, bar.interval), y=y + _BAR / 2 - 0.5))
     parts.append(text(short_value_text(bar.value, scale=scale), x="100%", y=y + 11.5, style="value", shift=8))

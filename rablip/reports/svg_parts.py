@@ -92,7 +92,7 @@ class Axis:
         return [number * step for number in range(first, last + 1)]
 
 
-def element(name: str, content: str = "", **attributes: object) -> str:
+def element(name: str, content: str = "", /, **attributes: object) -> str:
     """An element with escaped attributes; `class_` is written as class, other underscores as hyphens.
 
     Args:
@@ -162,16 +162,23 @@ def tick_text(value: float, *, x: str, y: float, shift: float | None = None, anc
 
 
 def rectangle(
-    style: str, *, x: str, width: str, y: float, height: float, round_corners: bool = False, content: str = ""
+    style: str,
+    across: tuple[float, float],
+    *,
+    y: float,
+    height: float,
+    round_corners: bool = False,
+    content: str = "",
 ) -> str:
-    """A rectangle, placed in percent across and in pixels down.
+    """A rectangle between two places, which are shares of the width.
 
     Example:
-        >>> rectangle("fill", x="0%", width="25%", y=2, height=10)
+        >>> rectangle("fill", (0.0, 0.25), y=2, height=10)
         '<rect class="fill" x="0%" y="2" width="25%" height="10"></rect>'
     """
-    corners = 3 if round_corners else None
-    return element("rect", content, class_=style, x=x, y=y, width=width, height=height, rx=corners)
+    left, right = across
+    place = {"x": percent(left), "y": y, "width": percent(right - left), "height": height}
+    return element("rect", content, class_=style, **place, rx=3 if round_corners else None)
 
 
 def name_lines(content: str, *, longest: int = _LONGEST_LINE) -> list[str]:

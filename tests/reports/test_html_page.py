@@ -226,6 +226,13 @@ def luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def contrast(scheme: int, ink: str, ground: str) -> float:
+    blocks = re.findall(r":root \{(.*?)\}", build_page([], title="Page"), re.S)
+    colors = dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", blocks[scheme]))
+    high, low = sorted((luminance(colors[ink]), luminance(colors[ground])), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize(
     ("ink", "ground"),
@@ -233,14 +240,19 @@ def luminance(color: str) -> float:
         *((ink, ground) for ink in ("ink", "quiet") for ground in ("paper", "card", "sunk")),
         *(("right", "right-soft"), ("wrong", "wrong-soft"), ("held", "held-soft"), ("card", "cited")),
         *(("ink", "cited-soft"), ("held", "card"), ("right", "paper"), ("wrong", "paper")),
+        *(("ink", "held-soft"), ("held", "sunk"), ("held", "paper"), ("cited", "paper")),
     ],
 )
 def test_every_text_can_be_read_on_its_ground(scheme: int, ink: str, ground: str) -> None:
     """WCAG AA asks for a contrast of 4.5 to 1."""
-    blocks = re.findall(r":root \{(.*?)\}", build_page([], title="Page"), re.S)
-    colors = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", blocks[scheme]))
-    high, low = sorted((luminance(colors[ink]), luminance(colors[ground])), reverse=True)
-    assert (high + 0.05) / (low + 0.05) >= 4.5
+    assert contrast(scheme, ink, ground) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("series", range(1, 7))
+def test_every_curve_can_be_seen_on_its_card(scheme: int, series: int) -> None:
+    """WCAG AA asks for 3 to 1 of what is no text."""
+    assert contrast(scheme, f"series-{series}", "card") >= 3
 
 
 @pytest.mark.browser
