@@ -71,6 +71,7 @@ def _add_benchmark(name: str, summary: str) -> None:
         with one_json_object(as_json) as write:
             from ..answering import AnswerSettings
             from ..evaluation.benchmarks import evaluate_benchmark
+            from ..processes import is_first
             from ..processing.benchmarks import open_benchmark
 
             benchmark = open_benchmark(name, data, split=split, setting=setting, **_read_options(option or []))
@@ -96,6 +97,8 @@ def _add_benchmark(name: str, summary: str) -> None:
                 progress=True,
                 **({} if revision is None else {"revision": revision}),
             )
+            if not is_first():  # of several processes one speaks
+                return
             if as_json:
                 write({"out": str(out), **results.to_json()})
             else:

@@ -24,7 +24,7 @@ from .asking import DEFAULT_DEPTH, QuestionAsker
 from .conditions import Condition, choose_conditions
 from .knowledge import build_run_index
 from .prediction import Prediction
-from .store import PredictionStore
+from .store import SHARD_SIZE, PredictionStore
 
 if TYPE_CHECKING:
     from ...index.protocol import SearchableIndex
@@ -71,6 +71,7 @@ def run_benchmark(
     settings: AnswerSettings | None = None,
     depth: int = DEFAULT_DEPTH,
     batch_size: int = 64,
+    shard_size: int = SHARD_SIZE,
     seed: int = 0,
     device: Any = None,
     progress: bool = False,
@@ -91,6 +92,7 @@ def run_benchmark(
         settings: how questions are answered.
         depth: how many items of the retriever's ranking are kept for each question.
         batch_size: items encoded at once.
+        shard_size: questions whose predictions are saved together: as many a process loses at most when it is killed.
         seed: of everything that is drawn.
         device: where models run; None for the GPU where there is one.
         progress: whether bars are shown on a terminal.
@@ -167,7 +169,9 @@ def run_benchmark(
                 word_question=benchmark.word_question,
                 seed=seed,
             )
-            store = PredictionStore(folder / "predictions" / condition.name, {**plan, "condition": condition.name})
+            store = PredictionStore(
+                folder / "predictions" / condition.name, {**plan, "condition": condition.name}, shard_size=shard_size
+            )
             predictions[condition.name] = _ask_all(asked, ask, store, processes, condition.name, progress)
     description |= {
         "index": answerer.index.manifest.index_id,

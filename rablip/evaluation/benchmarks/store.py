@@ -15,7 +15,7 @@ from ...index.files import write_text_atomically
 from ...processing.knowledge_rablip import QuestionExample
 from .prediction import Prediction
 
-__all__ = ["PredictionStore", "RunMismatchError", "describe_changes"]
+__all__ = ["SHARD_SIZE", "PredictionStore", "RunMismatchError", "describe_changes"]
 
 _PLAN_NAME = "plan.json"
 _FORMAT_VERSION = 1
