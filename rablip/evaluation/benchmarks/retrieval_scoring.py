@@ -66,13 +66,15 @@ def score_retrieval(
         if depth >= 10:
             results.append(score_ranking(rankings, relevant, metric="ndcg", k=10, corpus=corpus))
     if pseudo_answers and read_texts is not None:
-        listed = list(dict.fromkeys(name for ranked in rankings.values() for name in ranked[: max(cutoffs)]))
+        # Passages are read by their own ids, whatever a question calls what they are about.
+        passages = {made.question_id: [one.id for one in made.ranking] for made in predictions}
+        listed = list(dict.fromkeys(name for ranked in passages.values() for name in ranked[: max(cutoffs)]))
         texts: dict[str, str] = {}
         for start in range(0, len(listed), _READ_AT_ONCE):
             texts |= read_texts(listed[start : start + _READ_AT_ONCE])
         for form in ("substring", "strict"):
             results += [
-                score_pseudo_recall(rankings, texts, pseudo_answers, form=form, k=k, corpus=corpus) for k in cutoffs
+                score_pseudo_recall(passages, texts, pseudo_answers, form=form, k=k, corpus=corpus) for k in cutoffs
             ]
     return results
 
