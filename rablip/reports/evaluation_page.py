@@ -21,6 +21,7 @@ __all__ = ["build_evaluation_page", "write_evaluation_page"]
 logger = logging.getLogger(__name__)
 
 _FEW_PROBLEMS = 5  # more are folded
+_MOST_PROBLEMS = 100  # more are only counted
 
 
 def build_evaluation_page(page: EvaluationPage) -> str:
@@ -127,6 +128,9 @@ def _problems(problems: Sequence[str]) -> str:
     if not problems:
         return ""
     title = f"{count_text(len(problems), 'problem')} found in the data"
-    listed = f"<ul>{''.join(f'<li>{escape(problem)}</li>' for problem in problems)}</ul>"
+    lines = list(problems[:_MOST_PROBLEMS])
+    if len(problems) > len(lines):
+        lines.append(f"and {len(problems) - len(lines):,} more")
+    listed = f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
     state = "" if len(problems) > _FEW_PROBLEMS else " open"
     return f'<details class="problems"{state}><summary>{title}</summary>{listed}</details>'

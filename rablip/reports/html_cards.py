@@ -52,7 +52,7 @@ def evidence_card(
     if text and "quote" not in top:
         body.append(f'<p dir="auto">{escape(text)}</p>')
     score = _search_score(evidence.score) if with_search else ""
-    body.append(f'<p class="id">{escape(evidence.id)}{_source(candidate)}{score}</p>')
+    body.append(f'<p class="id"><span>{escape(evidence.id)}</span>{_source(candidate)}{score}</p>')
     tags = [tag("cited", "cited")] if cited else []
     tags += [tag("needed", "needed")] if needed else []
     tags.append(tag(f"reference {number}"))
@@ -88,7 +88,7 @@ def candidate_row(
     second = " · second search" if candidate.hop > 1 else ""
     return (
         f'<li>{thumb}<div><span dir="auto">{escape(words)}</span>{tag("needed", "needed") if needed else ""}'
-        f'<div class="id">{escape(item.id)}{_search_score(candidate.score)}{second}</div></div>'
+        f'<div class="id"><span>{escape(item.id)}</span>{_search_score(candidate.score)}{second}</div></div>'
         f"{bar('re-ranker', candidate.rerank_relevance, 'reranker') or '<span></span>'}</li>"
     )
 
@@ -96,7 +96,7 @@ def candidate_row(
 def _source(candidate: Candidate | None) -> str:
     # A source is data from a knowledge base: shown as text, never as a link to follow.
     source = candidate.item.source if candidate is not None else None
-    return f" · {escape(source)}" if source else ""
+    return f" · <span>{escape(source)}</span>" if source else ""
 
 
 def _search_score(score: float | None) -> str:

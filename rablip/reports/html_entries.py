@@ -32,7 +32,7 @@ def verdict_words(entry: PageEntry) -> tuple[str, str, str]:
         >>> verdict_words(PageEntry(answer=Answer(question="Who?", text="Marlow"), correct=True))
         ('✓', 'right', 'right')
     """
-    withheld, verdict = entry.answer.abstained, entry.verdict
+    withheld, verdict = entry.is_withheld, entry.verdict
     if verdict == "unjudged":
         return ("–", "held", "withheld") if withheld else ("·", "plain", "")
     if verdict == "right":
@@ -134,17 +134,16 @@ def evidence_html(
         candidate_row(candidate, entry.pictures.get(candidate.id), needed=candidate.id in gold, size=thumbnail)
         for candidate in others
     )
+    if not shown and not entry.is_withheld:
+        found = count_text(len(others), "item") + " found"
+    else:
+        found = count_text(len(others), "other item") + " found but not used"
     heading = (
         "What the generator looked at" if any(one.relevance is not None for one in answer.evidence) else "Evidence"
     )
     return (
         f'<section class="shown"><h4>{heading}</h4><ol class="evidence">{cards}</ol></section>' if cards else ""
-    ) + (
-        f"<details><summary>{count_text(len(others), 'other item')} found but not used</summary>"
-        f'<ul class="found">{rows}</ul></details>'
-        if rows
-        else ""
-    )
+    ) + (f'<details><summary>{found}</summary><ul class="found">{rows}</ul></details>' if rows else "")
 
 
 def entry_article(number: int, entry: PageEntry) -> str:

@@ -86,7 +86,7 @@ def _questions(entries: Sequence[PageEntry]) -> str:
 def _summary(entries: Sequence[PageEntry]) -> str:
     verdicts = Counter(entry.verdict for entry in entries)
     judged = len(entries) - verdicts["unjudged"]
-    withheld = sum(entry.answer.abstained for entry in entries)
+    withheld = sum(entry.is_withheld for entry in entries)
     parts = [f"{verdicts['right']} of {judged} right"] if judged else []
     parts += [f"{verdicts['partly']} partly"] if verdicts["partly"] else []
     parts += [f"{withheld} withheld"] if withheld else []

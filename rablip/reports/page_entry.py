@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from PIL import Image
 
-from ..answering.types import Answer
+from ..answering.types import AbstainReason, Answer
 from ..processing.images_rablip import ImageError
 from ..processing.knowledge_rablip import KnowledgeItem
 from .html_pictures import LARGE_PICTURE, THUMBNAIL, fit_picture
@@ -81,6 +81,16 @@ class PageEntry:
         if self.correct is None and self.score is None:
             return "unjudged"
         return "right" if self.correct or self.score == 1.0 else "wrong"
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether an answer was withheld; where there is no generator, none was asked for.
+
+        Example:
+            >>> PageEntry(answer=Answer(question="Who?", text="Marlow")).is_withheld
+            False
+        """
+        return self.answer.abstained and self.answer.reason is not AbstainReason.NO_GENERATOR
 
     @property
     def points(self) -> float | None:

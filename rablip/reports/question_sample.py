@@ -140,7 +140,7 @@ def folded_entry(
 
 def _verdict_group(entries: Sequence[PageEntry]) -> FilterGroup:
     chosen = [
-        [*([_VERDICTS[entry.verdict]] if entry.verdict in _VERDICTS else []), *([_WITHHELD] * entry.answer.abstained)]
+        [*([_VERDICTS[entry.verdict]] if entry.verdict in _VERDICTS else []), *([_WITHHELD] * entry.is_withheld)]
         for entry in entries
     ]
     counted = Counter(choice for choices in chosen for choice in choices)

@@ -211,6 +211,30 @@ def test_one_huge_question_does_not_push_out_the_others() -> None:
     assert re.findall(r'id="q(\d)"', page) == ["1", "2", "4", "5", "6"]
 
 
+def test_many_problems_are_folded_and_counted() -> None:
+    def problems(number: int) -> str:
+        page = build_evaluation_page(EvaluationPage(title="a", problems=[f"problem {n}." for n in range(number)]))
+        found = re.search(r'<details class="problems".*?</details>', page, re.S)
+        assert found is not None
+        return found[0]
+
+    assert '<details class="problems" open>' in problems(5) and "more" not in problems(5)
+    assert "<summary>1 problem found in the data</summary>" in problems(1)
+    many = problems(1_000)
+    assert '<details class="problems">' in many and "<li>and 900 more</li>" in many
+    assert "problem 99." in many and "problem 100." not in many
+
+
+def test_a_retriever_alone_withholds_nothing() -> None:
+    found = Candidate(KnowledgeItem(id="t", text="Marlow built it."), 0.5)
+    answer = Answer(question="Who?", text=None, abstained=True, reason=AbstainReason.NO_GENERATOR, candidates=(found,))
+    entries = [PageEntry(answer=answer, gold_ids=(gold,)) for gold in ("t", "other")]
+    page = build_evaluation_page(EvaluationPage(title="a", entries=entries))
+    assert list(chips(page)) == ["Items that the question needs"]
+    text = PageReader(page).text
+    assert "1 item found" in text and "withheld" not in text and "not used" not in text
+
+
 def test_long_texts_are_cut_and_say_so() -> None:
     found = Candidate(KnowledgeItem(id="t", text="word " * 2000), 0.5)
     other = Candidate(KnowledgeItem(id="o", text="word " * 2000), 0.4)

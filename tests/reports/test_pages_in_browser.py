@@ -175,27 +175,31 @@ def test_charts_can_be_heard(evaluation: Page) -> None:
 
 def test_right_to_left_marks_turn_nothing_but_their_own_text(browser: Browser, tmp_path: Path) -> None:
     turned = "\N{RIGHT-TO-LEFT OVERRIDE}turned"
-    answer = Answer(question=f"{turned} question", text=turned)
-    page = EvaluationPage(
-        title="a",
-        metrics=[MetricRow(name=turned, value=0.5, num_questions=1234)],
-        entries=[PageEntry(answer=answer, kind=turned, correct=True, question_id="after")],
+    found = (
+        Candidate(KnowledgeItem(id=turned, text="a", source=turned), 0.5),
+        Candidate(KnowledgeItem(id="b", text="b"), 0.4),
+    )
+    answer = Answer(
+        question=turned, text=turned, evidence=(EvidenceRelevance(turned, 0.5, score=0.5),), candidates=found
     )
     path = tmp_path / "turned.html"
-    path.write_text(build_evaluation_page(page), encoding="utf-8")
-    opened = browser.open(path, width=390)
-    # In `after`, the first letter still stands left of the last one.
-    assert opened.run(
+    path.write_text(
+        build_evaluation_page(EvaluationPage(title="a", entries=[PageEntry(answer=answer, correct=True)])),
+        encoding="utf-8",
+    )
+    page = browser.open(path, width=1280)
+    page.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+    # Where the first and the last letter of the words behind the turned id stand.
+    first, last = page.run(
         """(() => {
-          const spans = [...document.querySelectorAll('.about span')];
-          const text = spans.find(one => one.textContent === 'after').firstChild;
+          const text = document.querySelector('.item .id').lastChild, range = document.createRange();
           const left = place => {
-            const range = document.createRange();
             range.setStart(text, place);
             range.setEnd(text, place + 1);
             return range.getBoundingClientRect().left;
           };
-          return left(0) < left(4);
+          return [left(text.data.indexOf('search')), left(text.data.length - 1)];
         })()"""
     )
-    opened.close()
+    assert first < last
+    page.close()
