@@ -77,7 +77,7 @@ th small { display: block; font-weight: 400; font-size: .78rem; line-height: 1.4
 td b { font-weight: 700; }
 tr.heading th { background: var(--sunk); font-size: .78rem; font-weight: 600; color: var(--held); }
 tr.heading span { position: sticky; left: 1rem; display: inline-block; max-width: calc(100vw - 4.5rem); }
-.words td { white-space: normal; min-width: 7.5rem; } .words td, .words thead th { text-align: left; }
+.wraps td { white-space: normal; min-width: 7.5rem; } .wraps td, .wraps thead th { text-align: left; }
 .apart th, .apart td { color: var(--quiet); }
 tbody tr + tr > * { border-top: 1px solid var(--line); }
 tr.highlighted > * { background: var(--cited-soft); font-weight: 650; }

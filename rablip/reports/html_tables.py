@@ -113,7 +113,7 @@ def table_html(name: str, columns: Sequence[str], groups: Sequence[TableGroup], 
     """
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     bodies = "".join(_body(group, len(columns)) for group in groups if group.rows)
-    style = "scroll words" if has_words else "scroll"
+    style = "scroll wraps" if has_words else "scroll"
     return (
         f'<div class="{style}" tabindex="0" role="region" aria-label="{escape(name)}"><table>'
         f"<thead><tr><th></th>{head}</tr></thead>{bodies}</table></div>"
