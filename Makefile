@@ -8,12 +8,14 @@
 # VENV=.venv                        where the environment is
 # CONSTRAINTS=constraints.txt       exact versions; empty (`make CONSTRAINTS= ...`) takes the newest allowed ones
 # JOBS=2                            processes that tests run in; one per core by default
+# COUNTS=--counts-only              `test-full` without what `make test` runs in full anyway
 # TORCH_INDEX=                      a package index to take torch from, such as one of PyTorch's own (CPU or CUDA)
 
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 TORCH_INDEX ?=
+COUNTS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -70,7 +72,7 @@ unit: install
 
 # The stated counts. A browser is installed where that is possible; otherwise its tests are skipped aloud.
 test-full: install browser
-	OMP_NUM_THREADS=1 RABLIP_TEST_LEVEL=full $(PYTEST) $(SPREAD) -q -m "$(FULL)"
+	OMP_NUM_THREADS=1 RABLIP_TEST_LEVEL=full $(PYTEST) $(SPREAD) -q -m "$(FULL)" $(COUNTS)
 
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \

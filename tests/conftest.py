@@ -26,6 +26,29 @@ _MARKS = ("slow", "full", "browser", "gpu", "hub")
 _left_out: Counter[str] = Counter()
 
 
+# Marks of what `make test` leaves out.
+_LEFT_OUT = ("slow", "full", "browser")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--counts-only", action="store_true", help="run only what `make test` leaves out, or runs on a sample"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--counts-only"):
+        return
+    kept = [
+        item
+        for item in items
+        if "full" in getattr(item, "fixturenames", ()) or any(item.get_closest_marker(mark) for mark in _LEFT_OUT)
+    ]
+    names = {id(item) for item in kept}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in names])
+    items[:] = kept
+
+
 def pytest_configure(config: pytest.Config) -> None:
     level = os.environ.setdefault("RABLIP_TEST_LEVEL", "sample")
     if level not in ("sample", "full"):
