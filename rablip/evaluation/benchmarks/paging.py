@@ -29,7 +29,7 @@ from .conditions import CONDITIONS
 from .own_figures import find_own_figure
 from .page_entries import NUM_ENTRIES, choose_entries
 from .published import find_published
-from .results import EvaluationResults, measure_categories, measure_stress
+from .results import EvaluationResults, measure_categories
 from .run import BenchmarkRun
 
 __all__ = ["describe_pair", "is_ranked", "make_bars", "write_run_page"]
@@ -70,7 +70,7 @@ def write_run_page(run: BenchmarkRun, results: EvaluationResults, path: Path) ->
             curves=_curves(results, seed),
             calibration=_calibration(details["relevance_bins"]),
             trust=[_metric_row(one, seed) for one in plain if one.metric.startswith(_TRUST)],
-            stress=_stress(results, seed),
+            stress=_stress(results),
             modality_importance=_importance(details["importance"], plain),
             entries=choose_entries(run, answered[0] if answered else None, seed=seed),
             num_questions=details["num_questions"],
@@ -250,10 +250,10 @@ def _calibration(bins: Mapping[str, Sequence[Sequence[Any]]]) -> list[Calibratio
     return plots
 
 
-def _stress(results: EvaluationResults, seed: int) -> list[PairedFigure]:
+def _stress(results: EvaluationResults) -> list[PairedFigure]:
     rows = []
     by_key = {name: {one.key: one for one in metrics} for name, metrics in results.metrics.items()}
-    for name, changes in measure_stress(results.metrics, seed=seed).items():
+    for name, changes in results.stress.items():
         before = by_key[CONDITIONS[name].compared_with]
         for key, paired in list(changes.items())[:_NUM_MAIN]:
             rows.append(

@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,17 @@ class EvaluationResults:
     answers: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict, repr=False)
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def stress(self) -> dict[str, dict[str, PairedDifference]]:
+        """What every stress test changes, as of `measure_stress`."""
+        return measure_stress(self.metrics, seed=int(self.description.get("seed", 0)))
+
     def to_json(self) -> dict[str, Any]:
-        """Everything but the values per question, as plain values for JSON."""
+        """Everything but the values per question, as plain values for JSON; its intervals are drawn once."""
+        return dict(self._described)
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
         seed = int(self.description.get("seed", 0))
         return {
             "format_version": _FORMAT_VERSION,
@@ -56,7 +66,7 @@ class EvaluationResults:
             },
             "stress": {
                 name: {key: dataclasses.asdict(found) for key, found in of_condition.items()}
-                for name, of_condition in measure_stress(self.metrics, seed=seed).items()
+                for name, of_condition in self.stress.items()
             },
             **self.details,
         }
